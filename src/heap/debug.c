@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include "heap/debug.h"
+
+#include "heap/misuse.h"
+
+#include <string.h>
+
+bool vv_debug_on;
+
+enum { FRESH_BYTE = 0xCD, FREED_BYTE = 0xDD, GUARD_BYTE = 0xFD };
+
+/* A mark is an enum vv_api while the block is live, MARK_NONE before its first use. */
+enum { MARK_NONE = VV_API_NONE, MARK_FREED = 0x80 };
+
+/* In a big block this many of the bytes behind the requested ones are guarded. */
+#define GUARD_MAX_BYTES 128
+
+/* Freed blocks in the order in which they were freed; a full ring gives up its oldest. */
+#define QUARANTINE_MAX_BLOCKS 1024
+#define QUARANTINE_MAX_BLOCK_BYTES ((size_t)64 * 1024)
+static struct vv_lock quarantine_lock = VV_LOCK(VV_RANK_META);
+static void *quarantine[QUARANTINE_MAX_BLOCKS]; /* lock */
+static unsigned quarantine_next;                /* lock */
+
+void vv_debug_enable(void) {
+    vv_debug_on = true;
+    vv_plane_with_marks = true;
+    vv_lane_set(VV_LANE_FACTS);
+}
+
+static bool all_bytes_are(const unsigned char *bytes, size_t byte_count, unsigned char value) {
+    for (size_t index = 0; index < byte_count; index++) {
+        if (bytes[index] != value) return false;
+    }
+    return true;
+}
+
+/* A huge block's pages go back to the system at once: a late write to them faults. */
+static size_t filled_bytes(const struct vv_place *place) {
+    return place->huge != NULL ? 0 : vv_place_usable_bytes(place);
+}
+
+/* The first word of a freed block links it to others. */
+static void check_still_freed(const struct vv_place *place) {
+    const unsigned char *bytes = place->block;
+    size_t byte_count = filled_bytes(place);
+    if (byte_count <= sizeof(void *)) return;
+    if (all_bytes_are(bytes + sizeof(void *), byte_count - sizeof(void *), FREED_BYTE)) return;
+    struct vv_fact unknown = {VV_SITE_NONE, 0};
+    vv_misuse_block("write to ", place, unknown, " after it was freed");
+}
+
+static size_t guard_bytes(const struct vv_place *place, size_t requested_bytes) {
+    return vv_min(vv_place_usable_bytes(place) - requested_bytes, GUARD_MAX_BYTES);
+}
+
+void vv_debug_allocated(const struct vv_place *place, const struct vv_request *request) {
+    uint8_t *mark = vv_place_mark(place);
+    if (*mark == MARK_FREED) check_still_freed(place);
+    *mark = (uint8_t)request->api;
+    unsigned char *bytes = place->block;
+    if (!request->zeroed) memset(bytes, FRESH_BYTE, request->byte_count);
+    memset(bytes + request->byte_count, GUARD_BYTE, guard_bytes(place, request->byte_count));
+}
+
+/* --- checks at free --- */
+
+/* Which functions may free what `api` allocated: those of the same family. */
+static int family(enum vv_api api) {
+    return api >= VV_API_NEW ? (int)api : 0;
+}
+
+static void check_family(const struct vv_place *place, enum vv_api api) {
+    enum vv_api allocated_by = (enum vv_api)*vv_place_mark(place);
+    if (api == VV_API_NONE || family(allocated_by) == family(api)) return;
+    vv_misuse_mismatch(place, allocated_by, api);
+}
+
+static bool is_carved_block(const struct vv_place *place) {
+    if (place->pool == NULL || place->pool->kind != VV_POOL_SMALL) return true;
+    return vv_pool_has_block(place->pool, place->block);
+}
+
+void vv_debug_check_free(const struct vv_place *place, enum vv_api api, size_t stated_bytes) {
+    if (!is_carved_block(place)) vv_misuse_invalid_free(place->block);
+    struct vv_fact fact = vv_place_get_fact(place);
+    if (*vv_place_mark(place) == MARK_FREED) {
+        vv_misuse_block("double free of ", place, fact, "");
+    }
+    if (fact.site == VV_SITE_NONE) vv_misuse_invalid_free(place->block);
+    check_family(place, api);
+    if (stated_bytes != 0 && stated_bytes != fact.requested_bytes) {
+        vv_misuse_wrong_size(place, stated_bytes);
+    }
+    const unsigned char *end = (const unsigned char *)place->block + fact.requested_bytes;
+    if (!all_bytes_are(end, guard_bytes(place, fact.requested_bytes), GUARD_BYTE)) {
+        vv_misuse_block("write behind the end of ", place, fact, "");
+    }
+}
+
+/* --- the quarantine --- */
+
+static void *exchange_oldest(void *block) {
+    vv_lock(&quarantine_lock);
+    void *oldest = quarantine[quarantine_next];
+    quarantine[quarantine_next] = block;
+    quarantine_next = (quarantine_next + 1) % QUARANTINE_MAX_BLOCKS;
+    vv_unlock(&quarantine_lock);
+    return oldest;
+}
+
+bool vv_debug_quarantine(struct vv_place *place) {
+    *vv_place_mark(place) = MARK_FREED;
+    memset(place->block, FREED_BYTE, filled_bytes(place));
+    if (place->huge != NULL || filled_bytes(place) > QUARANTINE_MAX_BLOCK_BYTES) return true;
+    void *oldest = exchange_oldest(place->block);
+    if (oldest == NULL) return false;
+    bool found = vv_place_find(oldest, place);
+    vv_assert(found);
+    (void)found;
+    check_still_freed(place);
+    return true;
+}

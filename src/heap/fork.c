@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+#include "heap/fork.h"
+
+#include "heap/arena.h"
+#include "heap/huge.h"
+#include "heap/hooks.h"
+#include "heap/meta.h"
+#include "heap/thread.h"
+
+#include <pthread.h>
+
+/* A signal handler that allocates while this thread holds the locks must not wait for them. */
+static void before(void) {
+    if (vv_hooks != NULL) vv_hooks->before_fork();
+    vv_busy_begin();
+    vv_threads_before_fork();
+    vv_lock(&vv_huge_lock);
+    vv_lock(&vv_arena_lock);
+    vv_lock(&vv_meta_lock);
+}
+
+static void after_in_parent(void) {
+    vv_unlock(&vv_meta_lock);
+    vv_unlock(&vv_arena_lock);
+    vv_unlock(&vv_huge_lock);
+    vv_threads_after_fork_in_parent();
+    vv_busy_end();
+    if (vv_hooks != NULL) vv_hooks->after_fork_in_parent();
+}
+
+static void after_in_child(void) {
+    vv_lock_reset(&vv_meta_lock);
+    vv_lock_reset(&vv_arena_lock);
+    vv_lock_reset(&vv_huge_lock);
+    vv_threads_after_fork_in_child();
+    vv_busy_end();
+    if (vv_hooks != NULL) vv_hooks->after_fork_in_child();
+}
+
+void vv_fork_watch(void) {
+    pthread_atfork(before, after_in_parent, after_in_child);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ * heap/hooks.h - the only way in which the heap calls the layers above it.
+ *
+ * The trace layer, where it is built in, is told of every allocation of the facts lane. All
+ * functions are called inside an operation of the thread (`busy` is set), except where stated;
+ * they must not call malloc. */
+#ifndef VV_HEAP_HOOKS_H
+#define VV_HEAP_HOOKS_H
+
+#include "base/text.h"
+#include "heap/plane.h"
+#include "heap/request.h"
+
+struct vv_thread;
+
+struct vv_hooks {
+    /* Once, before the first allocation of the process is served. Reads the environment and may
+     * choose the lane. Not inside an operation. */
+    void (*process_started)(void);
+
+    /* Once, when the process exits in an orderly way. Not inside an operation. */
+    void (*process_ended)(void);
+
+    void (*thread_ended)(struct vv_thread *thread);
+
+    /* A block was allocated; returns its site, not VV_SITE_NONE. `thread` is NULL when the
+     * allocation interrupts an operation of its own thread: then nothing of the thread's state
+     * may be touched and no lock be taken. */
+    uint32_t (*allocated)(struct vv_thread *thread, const void *block,
+                          const struct vv_request *request);
+
+    /* A block with facts is about to be freed. */
+    void (*freed)(struct vv_thread *thread, const void *block, struct vv_fact fact);
+
+    /* realloc changed a block with facts, perhaps moved it; returns the new site. */
+    uint32_t (*resized)(struct vv_thread *thread, const void *new_block, struct vv_fact old_fact,
+                        const struct vv_request *request);
+
+    /* Appends the stack of a site to a report, a line for each frame. */
+    void (*describe_site)(uint32_t site, struct vv_text *text);
+
+    /* Around fork(), outside of all heap locks. Not inside an operation. */
+    void (*before_fork)(void);
+    void (*after_fork_in_parent)(void);
+    void (*after_fork_in_child)(void);
+};
+
+/* NULL in a build without the trace layer. */
+extern const struct vv_hooks *const vv_hooks;
+
+/* Whether the trace layer wants to hear of allocations. Facts are also kept for debug mode. */
+extern _Atomic bool vv_tracing;
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+#include "heap/operations.h"
+
+#include "heap/debug.h"
+#include "heap/deferred.h"
+#include "heap/emergency.h"
+#include "heap/fast.h"
+#include "heap/hooks.h"
+#include "heap/medium.h"
+#include "heap/misuse.h"
+#include "heap/place.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* --- facts --- */
+
+static bool traced(void) {
+    return atomic_load_explicit(&vv_tracing, memory_order_relaxed);
+}
+
+/* The site of a new block: the trace layer's, or "unknown" when facts are for debug mode only. */
+static uint32_t new_site(struct vv_thread *thread, const void *block,
+                         const struct vv_request *request) {
+    return traced() ? vv_hooks->allocated(thread, block, request) : VV_SITE_UNKNOWN;
+}
+
+static void keep_facts(struct vv_thread *thread, struct vv_place *place,
+                       const struct vv_request *request) {
+    uint32_t site = new_site(thread, place->block, request);
+    vv_place_set_fact(place, (struct vv_fact){site, request->byte_count});
+    if (vv_debug_on) vv_debug_allocated(place, request);
+}
+
+static void drop_facts(struct vv_thread *thread, struct vv_place *place) {
+    struct vv_fact fact = vv_place_get_fact(place);
+    if (fact.site == VV_SITE_NONE) return;
+    if (traced()) vv_hooks->freed(thread, place->block, fact);
+    vv_place_clear_fact(place);
+}
+
+/* The facts of a block that realloc has moved. */
+static void move_facts(struct vv_thread *thread, struct vv_place *old, struct vv_place *new,
+                       const struct vv_request *request) {
+    if (vv_lane_get() == VV_LANE_PLAIN) {
+        drop_facts(thread, old);
+        return;
+    }
+    struct vv_fact old_fact = vv_place_get_fact(old);
+    uint32_t site = VV_SITE_UNKNOWN;
+    if (traced()) site = vv_hooks->resized(thread, new->block, old_fact, request);
+    vv_place_set_fact(new, (struct vv_fact){site, request->byte_count});
+    if (old_fact.site != VV_SITE_NONE) vv_place_clear_fact(old);
+    if (vv_debug_on) vv_debug_allocated(new, request);
+}
+
+/* --- allocation --- */
+
+static void *no_memory(void) {
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* For a thread that must not touch its state: see vv_thread_enter(). */
+static void *allocate_in_emergency(const struct vv_request *request) {
+    if (request->alignment > VV_GRANULE_BYTES) return NULL;
+    struct vv_pool *pool = vv_emergency_take(vv_debug_padded_bytes(request->byte_count));
+    if (pool == NULL) return NULL;
+    struct vv_place place = {.block = vv_pool_base(pool), .pool = pool, .untouched = true};
+    if (vv_lane_get() == VV_LANE_FACTS) keep_facts(NULL, &place, request);
+    return place.block;
+}
+
+/* The block of a request whose size is known to be reasonable, or NULL. */
+static void *allocate_entered(struct vv_thread *thread, const struct vv_request *request) {
+    enum vv_lane lane = vv_lane_get();
+    struct vv_place place;
+    if (!vv_place_take(thread, lane, vv_debug_padded_bytes(request->byte_count),
+                       request->alignment, request->zeroed, &place)) {
+        return NULL;
+    }
+    if (lane == VV_LANE_FACTS) keep_facts(thread, &place, request);
+    if (request->zeroed && !place.untouched) memset(place.block, 0, request->byte_count);
+    return place.block;
+}
+
+void *vv_allocate(const struct vv_request *request) {
+    size_t widest;
+    if (__builtin_add_overflow(request->byte_count, request->alignment, &widest)) return no_memory();
+    if (widest > PTRDIFF_MAX) return no_memory();
+    struct vv_thread *thread = vv_thread_enter();
+    if (vv_unlikely(thread == NULL)) {
+        void *block = allocate_in_emergency(request);
+        return block != NULL ? block : no_memory();
+    }
+    void *block = allocate_entered(thread, request);
+    vv_thread_leave();
+    return vv_likely(block != NULL) ? block : no_memory();
+}
+
+void *vv_malloc_slow(size_t byte_count) {
+    struct vv_request request = {.byte_count = byte_count,
+                                 .alignment = VV_QUANTUM_BYTES,
+                                 .api = VV_API_MALLOC,
+                                 .frame = VV_FRAME()};
+    return vv_allocate(&request);
+}
+
+/* --- freeing --- */
+
+static void release_entered(struct vv_thread *thread, void *block, enum vv_api api,
+                            size_t stated_bytes) {
+    struct vv_place place;
+    if (vv_unlikely(!vv_place_find(block, &place))) vv_misuse_invalid_free(block);
+    if (vv_unlikely(vv_debug_on)) vv_debug_check_free(&place, api, stated_bytes);
+    drop_facts(thread, &place);
+    /* In debug mode a block that was freed earlier leaves the quarantine in this one's place. */
+    if (!vv_debug_on || vv_debug_quarantine(&place)) vv_place_give(thread, &place);
+}
+
+/* Frees what operations that could not do it themselves have left behind. */
+static void release_deferred(struct vv_thread *thread) {
+    void *block = vv_deferred_take();
+    while (block != NULL) {
+        void *next = vv_deferred_next(block);
+        release_entered(thread, block, VV_API_NONE, 0);
+        block = next;
+    }
+}
+
+void vv_release(void *block, enum vv_api api, size_t stated_bytes) {
+    if (block == NULL) return;
+    struct vv_thread *thread = vv_thread_enter_to_free();
+    if (vv_unlikely(thread == NULL)) {
+        vv_deferred_put(block);
+        return;
+    }
+    if (vv_unlikely(vv_deferred_exist())) release_deferred(thread);
+    release_entered(thread, block, api, stated_bytes);
+    vv_thread_leave();
+}
+
+bool vv_settle_slow(struct vv_heap *heap, struct vv_pool *pool) {
+    vv_heap_settle(heap, pool);
+    vv_busy_end();
+    return true;
+}
+
+void vv_free_slow(void *block) {
+    vv_release(block, VV_API_FREE, 0);
+}
+
+/* --- realloc --- */
+
+/* What to take for a block that realloc moves. A medium block that grows gets room for a quarter
+ * more: addresses, not memory. */
+static size_t bytes_to_move_to(size_t old_bytes, size_t byte_count) {
+    size_t with_room = byte_count + byte_count / 4;
+    bool grows_medium = byte_count > old_bytes && byte_count > VV_SMALL_MAX_BYTES &&
+                        with_room <= VV_MEDIUM_MAX_BYTES;
+    return grows_medium ? with_room : byte_count;
+}
+
+/* What a moved block keeps of its contents: never the guard bytes of debug mode. */
+static size_t bytes_to_copy(const struct vv_place *old, size_t byte_count) {
+    struct vv_fact fact = vv_place_get_fact(old);
+    size_t old_bytes =
+        fact.site != VV_SITE_NONE ? fact.requested_bytes : vv_place_usable_bytes(old);
+    return vv_min(old_bytes, byte_count);
+}
+
+static void *move_entered(struct vv_thread *thread, struct vv_place *old,
+                          const struct vv_request *request) {
+    size_t byte_count = bytes_to_move_to(vv_place_usable_bytes(old),
+                                         vv_debug_padded_bytes(request->byte_count));
+    struct vv_place new;
+    if (!vv_place_take(thread, vv_lane_get(), byte_count, VV_QUANTUM_BYTES, false, &new)) {
+        return NULL;
+    }
+    size_t copied_bytes = bytes_to_copy(old, request->byte_count);
+    move_facts(thread, old, &new, request);
+    memcpy(new.block, old->block, copied_bytes);
+    if (!vv_debug_on || vv_debug_quarantine(old)) vv_place_give(thread, old);
+    return new.block;
+}
+
+static void *resize_in_place(struct vv_thread *thread, struct vv_place *place,
+                             const struct vv_request *request) {
+    if (vv_debug_on || !vv_place_resize(place, request->byte_count)) return NULL;
+    struct vv_fact old_fact = vv_place_get_fact(place);
+    if (old_fact.site == VV_SITE_NONE) return place->block;
+    uint32_t site = old_fact.site;
+    if (traced()) site = vv_hooks->resized(thread, place->block, old_fact, request);
+    vv_place_set_fact(place, (struct vv_fact){site, request->byte_count});
+    return place->block;
+}
+
+/* A block that realloc must move while its thread's state must not be touched. */
+static void *reallocate_in_emergency(void *block, const struct vv_request *request) {
+    void *new_block = allocate_in_emergency(request);
+    if (new_block == NULL) return no_memory();
+    memcpy(new_block, block, vv_min(vv_usable_bytes(block), request->byte_count));
+    vv_deferred_put(block);
+    return new_block;
+}
+
+void *vv_reallocate(void *block, const struct vv_request *request) {
+    if (block == NULL) return vv_allocate(request);
+    if (request->byte_count == 0) {
+        vv_release(block, request->api, 0);
+        return NULL;
+    }
+    if (request->byte_count > PTRDIFF_MAX) return no_memory();
+    struct vv_thread *thread = vv_thread_enter();
+    if (vv_unlikely(thread == NULL)) return reallocate_in_emergency(block, request);
+    struct vv_place place;
+    if (vv_unlikely(!vv_place_find(block, &place))) vv_misuse_invalid_free(block);
+    if (vv_unlikely(vv_debug_on)) vv_debug_check_free(&place, VV_API_REALLOC, 0);
+    void *result = resize_in_place(thread, &place, request);
+    if (result == NULL) result = move_entered(thread, &place, request);
+    vv_thread_leave();
+    return result != NULL ? result : no_memory();
+}
+
+size_t vv_usable_bytes(const void *block) {
+    if (block == NULL) return 0;
+    struct vv_place place;
+    if (!vv_place_find(block, &place)) vv_misuse_foreign_pointer(block);
+    if (!vv_debug_on) return vv_place_usable_bytes(&place);
+    return vv_place_get_fact(&place).requested_bytes; /* behind it are the guard bytes */
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ * heap/process.h - the beginning, the forks and the end of the process, seen from the heap. */
+#ifndef VV_HEAP_PROCESS_H
+#define VV_HEAP_PROCESS_H
+
+#include "base/bits.h"
+
+struct vv_thread;
+
+/* Prepares the heap on the first call and reads the VARVE_ variables. False: no memory at all.
+ * Any thread, at any time. */
+bool vv_process_init(void);
+
+/* Arranges that vv_thread_end() is called when the calling thread ends. May allocate. */
+void vv_process_watch_thread_end(struct vv_thread *thread);
+
+/* Tears a thread's state down (thread.c). */
+void vv_thread_end(void *thread);
+
+#endif

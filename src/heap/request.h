@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ * heap/request.h - what a caller asks the allocator for. */
+#ifndef VV_HEAP_REQUEST_H
+#define VV_HEAP_REQUEST_H
+
+#include "base/bits.h"
+
+/* The function that was called. Kept in traces and, in debug mode, with the block. */
+enum vv_api {
+    VV_API_NONE,
+    VV_API_MALLOC,
+    VV_API_CALLOC,
+    VV_API_REALLOC,
+    VV_API_ALIGNED, /* aligned_alloc, memalign, posix_memalign, valloc, pvalloc */
+    VV_API_FREE,
+    VV_API_NEW, /* C++: operator new and delete, */
+    VV_API_NEW_ARRAY,
+    VV_API_NEW_ALIGNED, /* the same with std::align_val_t */
+    VV_API_NEW_ARRAY_ALIGNED,
+    VV_API_COUNT,
+};
+
+struct vv_request {
+    size_t byte_count;
+    size_t alignment;   /* a power of two; VV_QUANTUM_BYTES when the caller did not ask */
+    enum vv_api api;
+    bool zeroed;
+    void *const *frame; /* frame pointer of the called function: [0] caller's rbp, [1] return address */
+};
+
+/* The frame of the function in which it stands; that function must not be inlined. */
+#define VV_FRAME() ((void *const *)__builtin_frame_address(0))
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ * os/lock.h - a mutex of four bytes that needs no initialisation, no allocation and no libpthread.
+ *
+ * Locks are taken in rising rank; an audit build checks it per thread. A signal handler never
+ * takes one: a malloc that interrupts malloc goes to heap/emergency.h instead. */
+#ifndef VV_OS_LOCK_H
+#define VV_OS_LOCK_H
+
+#include "base/bits.h"
+
+#include <stdatomic.h>
+
+/* The order in which locks nest, outermost first. */
+enum vv_lock_rank {
+    VV_RANK_NONE,
+    VV_RANK_PROCESS,  /* one-time initialisation */
+    VV_RANK_TRACE,    /* starting and stopping the trace */
+    VV_RANK_REGISTRY, /* the list of threads, the orphaned heaps */
+    VV_RANK_HEAP,     /* the slow paths of one heap; several only under REGISTRY */
+    VV_RANK_SITES,    /* inserting into the trie of frames */
+    VV_RANK_HUGE,     /* the table and the cache of huge blocks */
+    VV_RANK_ARENA,    /* granules of all arenas */
+    VV_RANK_META,     /* the allocator's own memory */
+    VV_RANK_STORE,    /* growing the trace store */
+};
+
+/* state: 0 free, 1 held, 2 held and somebody sleeps on it (after Drepper, "Futexes Are Tricky"). */
+struct vv_lock {
+    _Atomic uint32_t state;
+    uint8_t rank; /* const */
+};
+
+#define VV_LOCK(lock_rank)                                                                         \
+    { .state = 0, .rank = (lock_rank) }
+
+void vv_lock(struct vv_lock *lock);
+void vv_unlock(struct vv_lock *lock);
+bool vv_try_lock(struct vv_lock *lock);
+
+/* In a child made by fork(), for a lock that the forking thread held: makes it free. */
+void vv_lock_reset(struct vv_lock *lock);
+
+#endif
