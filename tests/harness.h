@@ -6,7 +6,8 @@
  *   SKIP("why")                                          counted and printed, never silent
  *
  * Every test runs in a child process with a time limit, so a crash or a hang fails one test only.
- * The program takes names (or parts of names) as arguments and runs those tests; without any, all.
+ * The program takes names (or parts of names) as arguments and runs those tests; without any, all,
+ * except those called inner_...: they are parts of others, which start them by name.
  * It prints a line for each test that did not pass and "N passed, N failed, N skipped" at the
  * end, and appends that line to the file $VARVE_TEST_COUNTS when it is set. The harness uses the C
  * library's malloc, never the heap that is tested. */
@@ -32,8 +33,8 @@ struct test {
 void test_register(struct test *test);
 void test_fail(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-_Noreturn void test_stop(void);
-_Noreturn void test_skip(const char *reason);
+void test_stop(void) __attribute__((noreturn));
+void test_skip(const char *reason) __attribute__((noreturn));
 
 /* The seed of this run's random tests: $VARVE_TEST_SEED, or `fallback`. Printed by failures. */
 uint64_t test_seed(uint64_t fallback);
@@ -46,7 +47,6 @@ static inline uint64_t test_random_below(uint64_t *state, uint64_t limit) {
 
 #ifdef __cplusplus
 }
-#define VARVE_TEST_NORETURN [[noreturn]]
 #endif
 
 #define TEST_WITH_(test_name, sentence, limit_s)                                                   \

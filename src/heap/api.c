@@ -36,7 +36,7 @@ size_t varve_usable_size(const void *block) {
 /* --- the whole heap --- */
 
 size_t varve_trim(void) {
-    struct vv_thread *thread = vv_thread_enter();
+    struct vv_thread *thread = vv_thread_enter(VV_FRAME());
     if (thread == NULL) return 0;
     vv_remote_flush(&thread->remote);
     for (int lane = 0; lane < VV_LANE_COUNT; lane++) {
@@ -84,7 +84,7 @@ static int visit_place(const struct vv_place *place, void *argument) {
 
 int varve_heap_visit(int (*visit)(const varve_block *block, void *argument), void *argument) {
     struct public_visit public = {visit, argument};
-    struct vv_thread *thread = vv_thread_enter();
+    struct vv_thread *thread = vv_thread_enter(VV_FRAME());
     if (thread != NULL) {
         vv_remote_flush(&thread->remote); /* else blocks that this thread has freed look live */
         vv_thread_leave();
@@ -99,7 +99,7 @@ static void check_orphan(struct vv_heap *heap, void *argument) {
 
 int varve_heap_check(const char **out_sentence) {
     const char *wrong = vv_arena_check();
-    struct vv_thread *thread = vv_thread_enter();
+    struct vv_thread *thread = vv_thread_enter(VV_FRAME());
     if (thread != NULL) {
         for (int lane = 0; lane < VV_LANE_COUNT && wrong == NULL; lane++) {
             if (thread->heaps[lane] != NULL) wrong = vv_heap_check(thread->heaps[lane]);

@@ -147,6 +147,13 @@ static bool grow_locked(void) {
     return true;
 }
 
+void vv_arena_refill_emergency(void) {
+    if (!vv_emergency_is_low()) return;
+    vv_lock(&vv_arena_lock);
+    grow_locked();
+    vv_unlock(&vv_arena_lock);
+}
+
 bool vv_arena_take(uint32_t count, uint32_t alignment, struct vv_granule_run *out_run) {
     vv_lock(&vv_arena_lock);
     bool taken = take_locked(count, alignment, out_run);

@@ -52,6 +52,9 @@ void vv_arenas_init(void);
  * of two, in granules). False: out of memory. Takes the arena lock; so do all below. */
 bool vv_arena_take(uint32_t count, uint32_t alignment, struct vv_granule_run *out_run);
 
+/* Adds an arena to the emergency reserve when it is low. Cheap when it is not. */
+void vv_arena_refill_emergency(void);
+
 /* Gives granules back; the first `touched_count` of them may hold old contents. */
 void vv_arena_give(uint32_t first, uint32_t count, uint32_t touched_count);
 

@@ -9,10 +9,9 @@
 
 #include <pthread.h>
 
-/* A signal handler that allocates while this thread holds the locks must not wait for them. */
+/* Signals wait from here on (see heap/thread.c): no handler meets the locks. */
 static void before(void) {
     if (vv_hooks != NULL) vv_hooks->before_fork();
-    vv_busy_begin();
     vv_threads_before_fork();
     vv_lock(&vv_huge_lock);
     vv_lock(&vv_arena_lock);
@@ -24,7 +23,6 @@ static void after_in_parent(void) {
     vv_unlock(&vv_arena_lock);
     vv_unlock(&vv_huge_lock);
     vv_threads_after_fork_in_parent();
-    vv_busy_end();
     if (vv_hooks != NULL) vv_hooks->after_fork_in_parent();
 }
 
@@ -33,7 +31,6 @@ static void after_in_child(void) {
     vv_lock_reset(&vv_arena_lock);
     vv_lock_reset(&vv_huge_lock);
     vv_threads_after_fork_in_child();
-    vv_busy_end();
     if (vv_hooks != NULL) vv_hooks->after_fork_in_child();
 }
 

@@ -9,6 +9,7 @@
 #include "heap/medium.h"
 #include "heap/misuse.h"
 #include "heap/place.h"
+#include "heap/process.h"
 
 #include <errno.h>
 #include <string.h>
@@ -54,6 +55,28 @@ static void move_facts(struct vv_thread *thread, struct vv_place *old, struct vv
     if (vv_debug_on) vv_debug_allocated(new, request);
 }
 
+/* --- freeing --- */
+
+static void release_entered(struct vv_thread *thread, void *block, enum vv_api api,
+                            size_t stated_bytes) {
+    struct vv_place place;
+    if (vv_unlikely(!vv_place_find(block, &place))) vv_misuse_invalid_free(block);
+    if (vv_unlikely(vv_debug_on)) vv_debug_check_free(&place, api, stated_bytes);
+    drop_facts(thread, &place);
+    /* In debug mode a block that was freed earlier leaves the quarantine in this one's place. */
+    if (!vv_debug_on || vv_debug_quarantine(&place)) vv_place_give(thread, &place);
+}
+
+/* Frees what operations that could not do it themselves have left behind. */
+static void release_deferred(struct vv_thread *thread) {
+    void *block = vv_deferred_take();
+    while (block != NULL) {
+        void *next = vv_deferred_next(block);
+        release_entered(thread, block, VV_API_NONE, 0);
+        block = next;
+    }
+}
+
 /* --- allocation --- */
 
 static void *no_memory(void) {
@@ -61,9 +84,10 @@ static void *no_memory(void) {
     return NULL;
 }
 
-/* For a thread that must not touch its state: see vv_thread_enter(). */
+/* For a thread that must not touch its state: see vv_thread_enter(). An interrupted operation has
+ * either initialised the process or not begun to, since no signal arrives meanwhile. */
 static void *allocate_in_emergency(const struct vv_request *request) {
-    if (request->alignment > VV_GRANULE_BYTES) return NULL;
+    if (request->alignment > VV_GRANULE_BYTES || !vv_process_init()) return NULL;
     struct vv_pool *pool = vv_emergency_take(vv_debug_padded_bytes(request->byte_count));
     if (pool == NULL) return NULL;
     struct vv_place place = {.block = vv_pool_base(pool), .pool = pool, .untouched = true};
@@ -88,11 +112,12 @@ void *vv_allocate(const struct vv_request *request) {
     size_t widest;
     if (__builtin_add_overflow(request->byte_count, request->alignment, &widest)) return no_memory();
     if (widest > PTRDIFF_MAX) return no_memory();
-    struct vv_thread *thread = vv_thread_enter();
+    struct vv_thread *thread = vv_thread_enter(request->frame);
     if (vv_unlikely(thread == NULL)) {
         void *block = allocate_in_emergency(request);
         return block != NULL ? block : no_memory();
     }
+    if (vv_unlikely(vv_deferred_exist())) release_deferred(thread);
     void *block = allocate_entered(thread, request);
     vv_thread_leave();
     return vv_likely(block != NULL) ? block : no_memory();
@@ -106,33 +131,24 @@ void *vv_malloc_slow(size_t byte_count) {
     return vv_allocate(&request);
 }
 
-/* --- freeing --- */
-
-static void release_entered(struct vv_thread *thread, void *block, enum vv_api api,
-                            size_t stated_bytes) {
+/* For a thread that must not touch its state: a block of the reserve goes back to it, any other
+ * waits for somebody's next slow operation. */
+static void release_in_emergency(void *block) {
     struct vv_place place;
-    if (vv_unlikely(!vv_place_find(block, &place))) vv_misuse_invalid_free(block);
-    if (vv_unlikely(vv_debug_on)) vv_debug_check_free(&place, api, stated_bytes);
-    drop_facts(thread, &place);
-    /* In debug mode a block that was freed earlier leaves the quarantine in this one's place. */
-    if (!vv_debug_on || vv_debug_quarantine(&place)) vv_place_give(thread, &place);
-}
-
-/* Frees what operations that could not do it themselves have left behind. */
-static void release_deferred(struct vv_thread *thread) {
-    void *block = vv_deferred_take();
-    while (block != NULL) {
-        void *next = vv_deferred_next(block);
-        release_entered(thread, block, VV_API_NONE, 0);
-        block = next;
+    if (vv_region_contains(block) && vv_place_find(block, &place) &&
+        vv_emergency_owns(place.pool)) {
+        drop_facts(NULL, &place);
+        vv_emergency_give(place.pool);
+    } else {
+        vv_deferred_put(block);
     }
 }
 
-void vv_release(void *block, enum vv_api api, size_t stated_bytes) {
+void vv_release(void *block, enum vv_api api, size_t stated_bytes, const void *frame) {
     if (block == NULL) return;
-    struct vv_thread *thread = vv_thread_enter_to_free();
+    struct vv_thread *thread = vv_thread_enter_to_free(frame);
     if (vv_unlikely(thread == NULL)) {
-        vv_deferred_put(block);
+        release_in_emergency(block);
         return;
     }
     if (vv_unlikely(vv_deferred_exist())) release_deferred(thread);
@@ -147,7 +163,7 @@ bool vv_settle_slow(struct vv_heap *heap, struct vv_pool *pool) {
 }
 
 void vv_free_slow(void *block) {
-    vv_release(block, VV_API_FREE, 0);
+    vv_release(block, VV_API_FREE, 0, VV_FRAME());
 }
 
 /* --- realloc --- */
@@ -200,18 +216,18 @@ static void *reallocate_in_emergency(void *block, const struct vv_request *reque
     void *new_block = allocate_in_emergency(request);
     if (new_block == NULL) return no_memory();
     memcpy(new_block, block, vv_min(vv_usable_bytes(block), request->byte_count));
-    vv_deferred_put(block);
+    release_in_emergency(block);
     return new_block;
 }
 
 void *vv_reallocate(void *block, const struct vv_request *request) {
     if (block == NULL) return vv_allocate(request);
     if (request->byte_count == 0) {
-        vv_release(block, request->api, 0);
+        vv_release(block, request->api, 0, request->frame);
         return NULL;
     }
     if (request->byte_count > PTRDIFF_MAX) return no_memory();
-    struct vv_thread *thread = vv_thread_enter();
+    struct vv_thread *thread = vv_thread_enter(request->frame);
     if (vv_unlikely(thread == NULL)) return reallocate_in_emergency(block, request);
     struct vv_place place;
     if (vv_unlikely(!vv_place_find(block, &place))) vv_misuse_invalid_free(block);

@@ -43,8 +43,12 @@ VV_INLINE void *operator_new(size_t size, enum vv_api api, bool nothrow) {
     return vv_likely(block != NULL) ? block : new_slow(size, VV_QUANTUM_BYTES, api, nothrow);
 }
 
+static VV_NOINLINE void delete_slow(void *block, enum vv_api api, size_t size) {
+    vv_release(block, api, size, VV_FRAME());
+}
+
 VV_INLINE void operator_delete(void *block, enum vv_api api, size_t size) {
-    if (vv_unlikely(!vv_fast_give(block))) vv_release(block, api, size);
+    if (vv_unlikely(!vv_fast_give(block))) delete_slow(block, api, size);
 }
 
 #define NEW(symbol, api, nothrow, ...)                                                             \

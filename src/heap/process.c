@@ -12,6 +12,7 @@
 #include "varve/heap.h"
 #include "heap/thread.h"
 #include "os/environment.h"
+#include "os/signals.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -77,6 +78,9 @@ static bool init_locked(void) {
 
 bool vv_process_init(void) {
     if (vv_likely(atomic_load_explicit(&initialised, memory_order_acquire))) return true;
+    /* No handler may allocate meanwhile: there is no emergency reserve yet. */
+    sigset_t mask;
+    vv_signals_block(&mask);
     vv_lock(&process_lock);
     bool ready = atomic_load_explicit(&initialised, memory_order_relaxed);
     if (!ready) {
@@ -84,6 +88,7 @@ bool vv_process_init(void) {
         atomic_store_explicit(&initialised, ready, memory_order_release);
     }
     vv_unlock(&process_lock);
+    vv_signals_restore(&mask);
     return ready;
 }
 

@@ -17,7 +17,9 @@ static void purge_due(void) {
 }
 
 void vv_purge_tick(uint32_t *counter) {
-    if (++*counter % TICKS_PER_LOOK == 0) purge_due();
+    if (++*counter % TICKS_PER_LOOK != 0) return;
+    purge_due();
+    vv_arena_refill_emergency();
 }
 
 size_t vv_purge_all(void) {

@@ -9,7 +9,8 @@
 
 #include "base/bits.h"
 
-/* Called from slow paths; looks at the clock on every 32nd call with that counter. */
+/* Called from slow paths; on every 32nd call with that counter it looks at the clock, and whether
+ * the emergency reserve is low. */
 void vv_purge_tick(uint32_t *counter);
 
 /* Gives everything back that is free now. Returns the bytes given back. */

@@ -5,6 +5,7 @@
 #include "heap/arena.h"
 #include "heap/medium.h"
 #include "heap/meta.h"
+#include "heap/process.h"
 #include "heap/walk.h"
 
 #include <string.h>
@@ -88,6 +89,7 @@ static void add_totals(varve_heap_stats_data *stats) {
 
 void varve_heap_stats(varve_heap_stats_data *out_stats) {
     memset(out_stats, 0, sizeof *out_stats);
+    if (!vv_process_init()) return;
     out_stats->struct_bytes = sizeof *out_stats;
     out_stats->class_count = VV_CLASS_COUNT;
     for (unsigned index = 0; index < VV_CLASS_COUNT; index++) {

@@ -4,6 +4,7 @@
 #include "heap/hooks.h"
 #include "heap/meta.h"
 #include "heap/process.h"
+#include "os/signals.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -13,7 +14,8 @@
 __thread struct vv_local vv_local __attribute__((tls_model("initial-exec"))) = {
     .front = &vv_heap_none};
 
-struct vv_lock vv_registry_lock = VV_LOCK(VV_RANK_REGISTRY);
+static struct vv_lock registry_lock = VV_LOCK(VV_RANK_REGISTRY);
+static sigset_t registry_mask; /* registry lock: signal mask to be restored after it */
 
 static struct vv_thread *threads;                      /* registry lock */
 static struct vv_thread *unused_threads;               /* registry lock; linked by next */
@@ -24,6 +26,21 @@ static _Atomic int current_lane;                       /* registry lock to chang
  * key), but not for ever: destructors are called four times, and whoever comes after the last
  * would never be torn down. */
 #define MAX_END_COUNT 2
+
+/* Signals wait while the registry is locked: it is locked seldom, and a handler that leaves by
+ * longjmp() would lock it for ever. */
+static void lock_registry(void) {
+    sigset_t mask;
+    vv_signals_block(&mask);
+    vv_lock(&registry_lock);
+    registry_mask = mask;
+}
+
+static void unlock_registry(void) {
+    sigset_t mask = registry_mask;
+    vv_unlock(&registry_lock);
+    vv_signals_restore(&mask);
+}
 
 enum vv_lane vv_lane_get(void) {
     return (enum vv_lane)atomic_load_explicit(&current_lane, memory_order_relaxed);
@@ -36,12 +53,12 @@ static void set_front(struct vv_thread *thread) {
 }
 
 void vv_lane_set(enum vv_lane lane) {
-    vv_lock(&vv_registry_lock);
+    lock_registry();
     atomic_store_explicit(&current_lane, lane, memory_order_relaxed);
     for (struct vv_thread *thread = threads; thread != NULL; thread = thread->next) {
         set_front(thread);
     }
-    vv_unlock(&vv_registry_lock);
+    unlock_registry();
 }
 
 /* --- orphaned heaps --- */
@@ -74,13 +91,13 @@ static struct vv_heap *first_orphan_like(const struct vv_heap *heap) {
 
 struct vv_pool *vv_orphans_adopt_pool(struct vv_heap *heap, unsigned class_index) {
     struct vv_pool *pool = NULL;
-    vv_lock(&vv_registry_lock);
+    lock_registry();
     struct vv_heap *orphan = first_orphan_like(heap);
     for (; orphan != NULL && pool == NULL; orphan = orphan->next_orphan) {
         pool = vv_heap_yield_pool(orphan, class_index);
     }
     if (pool != NULL) vv_pool_set_owner(pool, heap);
-    vv_unlock(&vv_registry_lock);
+    unlock_registry();
     return pool;
 }
 
@@ -93,9 +110,9 @@ static void visit_orphans_locked(void (*visit)(struct vv_heap *heap, void *argum
 }
 
 void vv_orphans_visit(void (*visit)(struct vv_heap *heap, void *argument), void *argument) {
-    vv_lock(&vv_registry_lock);
+    lock_registry();
     visit_orphans_locked(visit, argument);
-    vv_unlock(&vv_registry_lock);
+    unlock_registry();
 }
 
 static void flush_orphan(struct vv_heap *heap, void *argument) {
@@ -136,7 +153,7 @@ static uint64_t kernel_thread_id(void) {
 
 static struct vv_thread *attach(void) {
     if (!vv_process_init()) return NULL;
-    vv_lock(&vv_registry_lock);
+    lock_registry();
     struct vv_thread *thread = new_thread_locked();
     if (thread != NULL) {
         thread->local = &vv_local;
@@ -144,7 +161,7 @@ static struct vv_thread *attach(void) {
         link_thread_locked(thread);
         vv_local.thread = thread;
     }
-    vv_unlock(&vv_registry_lock);
+    unlock_registry();
     /* pthread_setspecific() may itself allocate: the thread must be able to, by now. */
     vv_busy_end();
     if (thread != NULL) vv_process_watch_thread_end(thread);
@@ -155,27 +172,46 @@ static struct vv_thread *attach(void) {
 struct vv_heap *vv_thread_heap(struct vv_thread *thread, enum vv_lane lane) {
     struct vv_heap *heap = thread->heaps[lane];
     if (vv_likely(heap != NULL)) return heap;
-    vv_lock(&vv_registry_lock);
+    lock_registry();
     heap = take_orphan_locked(lane);
-    if (heap == NULL) heap = vv_heap_new(lane == VV_LANE_FACTS);
+    if (heap == NULL) heap = vv_heap_new(/* keeps_facts */ lane == VV_LANE_FACTS);
     thread->heaps[lane] = heap;
     set_front(thread);
-    vv_unlock(&vv_registry_lock);
+    unlock_registry();
     return heap;
 }
 
-/* The operation that set `busy` is gone when the stack has been cut back beyond it. On an
- * alternate signal stack the addresses say nothing: there it counts as interrupted. */
-static VV_NOINLINE bool busy_is_stale(void) {
+/* The operation that set `busy` is gone when the stack has been cut back to its frame: the return
+ * address of a new operation lies there now. On an alternate signal stack the addresses say
+ * nothing: there it counts as interrupted. */
+static VV_NOINLINE bool busy_is_stale(const void *frame) {
     stack_t alternate;
-    if (vv_stack_pointer() <= vv_local.busy) return false;
+    uintptr_t return_address_slot = (uintptr_t)frame + sizeof(void *);
+    if (return_address_slot < vv_local.busy) return false;
     return sigaltstack(NULL, &alternate) == 0 && (alternate.ss_flags & SS_ONSTACK) == 0;
 }
 
-static inline struct vv_thread *enter(uint32_t max_end_count) {
-    if (vv_unlikely(vv_local.busy != 0) && !busy_is_stale()) return NULL;
-    vv_busy_begin();
+/* After an operation that will never be finished: a heap whose lock it held is lost, with what
+ * its pools hold; blocks that are freed into it later pile up in their pools. */
+static void recover_from_lost_operation(struct vv_thread *thread) {
+    for (int lane = 0; lane < VV_LANE_COUNT; lane++) {
+        struct vv_heap *heap = thread->heaps[lane];
+        if (heap == NULL || !vv_is_locked(&heap->lock)) continue;
+        lock_registry();
+        thread->heaps[lane] = NULL;
+        set_front(thread);
+        unlock_registry();
+    }
+    thread->remote = (struct vv_remote_buffer){.chains = {{.pool = NULL}}};
+}
+
+static inline struct vv_thread *enter(const void *frame, uint32_t max_end_count) {
     struct vv_thread *thread = vv_local.thread;
+    if (vv_unlikely(vv_local.busy != 0)) {
+        if (!busy_is_stale(frame)) return NULL;
+        if (thread != NULL) recover_from_lost_operation(thread);
+    }
+    vv_busy_begin();
     if (vv_unlikely(thread == NULL)) {
         if (vv_local.end_count <= max_end_count) thread = attach();
         if (thread == NULL) vv_busy_end();
@@ -183,12 +219,12 @@ static inline struct vv_thread *enter(uint32_t max_end_count) {
     return thread;
 }
 
-struct vv_thread *vv_thread_enter(void) {
-    return enter(MAX_END_COUNT);
+struct vv_thread *vv_thread_enter(const void *frame) {
+    return enter(frame, MAX_END_COUNT);
 }
 
-struct vv_thread *vv_thread_enter_to_free(void) {
-    return enter(0);
+struct vv_thread *vv_thread_enter_to_free(const void *frame) {
+    return enter(frame, 0);
 }
 
 void vv_thread_leave(void) {
@@ -204,14 +240,14 @@ void vv_thread_end(void *argument) {
     for (int lane = 0; lane < VV_LANE_COUNT; lane++) {
         if (thread->heaps[lane] != NULL) vv_heap_flush(thread->heaps[lane]);
     }
-    vv_lock(&vv_registry_lock);
+    lock_registry();
     for (int lane = 0; lane < VV_LANE_COUNT; lane++) {
         if (thread->heaps[lane] != NULL) orphan_locked(thread->heaps[lane]);
     }
     unlink_thread_locked(thread);
     thread->next = unused_threads;
     unused_threads = thread;
-    vv_unlock(&vv_registry_lock);
+    unlock_registry();
     vv_local.thread = NULL;
     vv_local.end_count++;
     vv_busy_end();
@@ -220,11 +256,11 @@ void vv_thread_end(void *argument) {
 /* --- visiting --- */
 
 void vv_threads_visit(void (*visit)(struct vv_thread *thread, void *argument), void *argument) {
-    vv_lock(&vv_registry_lock);
+    lock_registry();
     for (struct vv_thread *thread = threads; thread != NULL; thread = thread->next) {
         visit(thread, argument);
     }
-    vv_unlock(&vv_registry_lock);
+    unlock_registry();
 }
 
 static void visit_heaps_locked(void (*visit)(struct vv_heap *heap, void *argument),
@@ -255,22 +291,20 @@ static void reset_heap_lock(struct vv_heap *heap, void *argument) {
 }
 
 void vv_threads_before_fork(void) {
-    vv_lock(&vv_registry_lock);
+    lock_registry();
     visit_heaps_locked(lock_heap, NULL);
 }
 
 void vv_threads_after_fork_in_parent(void) {
     visit_heaps_locked(unlock_heap, NULL);
-    vv_unlock(&vv_registry_lock);
+    unlock_registry();
 }
 
 /* The other threads do not exist here. Their heaps are orphans now; what was in their buffers on
  * its way to other heaps, and a block that an interrupted operation held, are lost. */
 void vv_threads_after_fork_in_child(void) {
     visit_heaps_locked(reset_heap_lock, NULL);
-    vv_lock_reset(&vv_registry_lock);
     struct vv_thread *self = vv_local.thread;
-    vv_lock(&vv_registry_lock);
     for (struct vv_thread *thread = threads; thread != NULL;) {
         struct vv_thread *next = thread->next;
         if (thread != self) {
@@ -286,5 +320,5 @@ void vv_threads_after_fork_in_child(void) {
         thread = next;
     }
     if (self != NULL) self->id = kernel_thread_id();
-    vv_unlock(&vv_registry_lock);
+    unlock_registry();
 }

@@ -10,7 +10,8 @@
  * handler that interrupts an operation finds it set and takes the lock-free way round
  * (heap/emergency.h); so no instruction of the allocator must be atomic to its own thread. A
  * handler that leaves by longjmp() leaves `busy` behind: it is recognised by the stack having been
- * cut back beyond it. */
+ * cut back to it or beyond. When the interrupted operation held its
+ * heap's lock, that heap is given up and the thread gets another one. */
 #ifndef VV_HEAP_THREAD_H
 #define VV_HEAP_THREAD_H
 
@@ -45,8 +46,6 @@ struct vv_thread {
     void *trace;                          /* the trace layer's; NULL until it wants one */
 };
 
-extern struct vv_lock vv_registry_lock;
-
 /* The address of the current frame's stack, as `busy` has it. */
 VV_INLINE uintptr_t vv_stack_pointer(void) {
     uintptr_t stack_pointer;
@@ -69,9 +68,10 @@ VV_INLINE void vv_busy_end(void) {
 /* Begins a slow operation; initialises process and thread as needed. NULL: this thread must not
  * touch any state (it interrupts an operation of its own, or has ended, or there is no memory for
  * its state); nothing was begun then. A thread that has ended gets a new state for an allocation,
- * not for a free: libc frees blocks when no destructor will run any more. */
-struct vv_thread *vv_thread_enter(void);
-struct vv_thread *vv_thread_enter_to_free(void);
+ * not for a free: libc frees blocks when no destructor will run any more.
+ * `frame` is the frame pointer of the function that the program called. */
+struct vv_thread *vv_thread_enter(const void *frame);
+struct vv_thread *vv_thread_enter_to_free(const void *frame);
 void vv_thread_leave(void);
 
 /* The thread's heap of that lane, created or taken over from an ended thread. NULL: no memory. */

@@ -37,6 +37,11 @@ void vv_lock(struct vv_lock *lock);
 void vv_unlock(struct vv_lock *lock);
 bool vv_try_lock(struct vv_lock *lock);
 
+/* Whether somebody holds the lock at this moment. */
+static inline bool vv_is_locked(const struct vv_lock *lock) {
+    return atomic_load_explicit(&lock->state, memory_order_relaxed) != 0;
+}
+
 /* In a child made by fork(), for a lock that the forking thread held: makes it free. */
 void vv_lock_reset(struct vv_lock *lock);
 

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT
+ * fork() from any thread while others allocate. Run with libvarve-malloc.so preloaded. */
+#include "harness.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SLOT_COUNT 256
+
+static volatile bool running = true;
+
+struct shared {
+    pthread_mutex_t mutex;
+    void *blocks[SLOT_COUNT];
+};
+static struct shared shared = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static void churn(void **slots, uint64_t *random, unsigned rounds) {
+    for (unsigned round = 0; round < rounds; round++) {
+        void **slot = &slots[test_random_below(random, SLOT_COUNT)];
+        free(*slot);
+        unsigned kind = (unsigned)test_random_below(random, 100);
+        size_t size = kind < 90 ? 500 : kind < 99 ? 60000 : 2000000;
+        size = test_random_below(random, size) + 1;
+        *slot = malloc(size);
+        if (*slot == NULL) abort();
+        memset(*slot, 7, size < 4096 ? size : 4096);
+    }
+}
+
+static void *allocate_for_ever(void *argument) {
+    uint64_t random = (uintptr_t)argument * 7919 + 1;
+    void *slots[SLOT_COUNT] = {NULL};
+    while (running) {
+        churn(slots, &random, 50);
+        /* and free what another thread allocated */
+        size_t place = test_random_below(&random, SLOT_COUNT);
+        pthread_mutex_lock(&shared.mutex);
+        void *other = shared.blocks[place];
+        shared.blocks[place] = slots[0];
+        pthread_mutex_unlock(&shared.mutex);
+        slots[0] = other;
+    }
+    for (size_t index = 0; index < SLOT_COUNT; index++) free(slots[index]);
+    return NULL;
+}
+
+static _Noreturn void live_in_child(uint64_t random, bool with_threads) {
+    void *slots[SLOT_COUNT] = {NULL};
+    churn(slots, &random, 2000);
+    if (with_threads) {
+        pthread_t thread;
+        running = true;
+        if (pthread_mutex_trylock(&shared.mutex) == 0) pthread_mutex_unlock(&shared.mutex);
+        else pthread_mutex_init(&shared.mutex, NULL);
+        pthread_create(&thread, NULL, allocate_for_ever, (void *)77);
+        churn(slots, &random, 2000);
+        running = false;
+        pthread_join(thread, NULL);
+    }
+    for (size_t index = 0; index < SLOT_COUNT; index++) free(slots[index]);
+    exit(0);
+}
+
+static void fork_and_check(uint64_t random, bool with_threads) {
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        alarm(20); /* a deadlock ends here */
+        live_in_child(random, with_threads);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    CHECK_EQ(status, 0);
+}
+
+static void fork_many(unsigned count) {
+    uint64_t random = test_seed(5);
+    void *slots[SLOT_COUNT] = {NULL};
+    for (unsigned round = 0; round < count; round++) {
+        churn(slots, &random, 100);
+        fork_and_check(test_random(&random), round % 8 == 0);
+    }
+}
+
+static void *fork_in_thread(void *argument) {
+    (void)argument;
+    fork_many(60);
+    return NULL;
+}
+
+static pthread_t workers[3];
+
+static void start_workers(void) {
+    for (size_t index = 0; index < 3; index++) {
+        pthread_create(&workers[index], NULL, allocate_for_ever, (void *)(index + 1));
+    }
+}
+
+static void stop_workers(void) {
+    running = false;
+    for (size_t index = 0; index < 3; index++) pthread_join(workers[index], NULL);
+}
+
+TEST(the_main_thread_may_fork_while_others_allocate) {
+    start_workers();
+    fork_many(120);
+    stop_workers();
+}
+
+TEST(any_thread_may_fork_while_others_allocate) {
+    pthread_t forkers[2];
+    start_workers();
+    for (size_t index = 0; index < 2; index++) {
+        pthread_create(&forkers[index], NULL, fork_in_thread, NULL);
+    }
+    for (size_t index = 0; index < 2; index++) pthread_join(forkers[index], NULL);
+    stop_workers();
+}
+
+TEST(children_may_fork_in_turn) {
+    uint64_t random = test_seed(6);
+    for (int round = 0; round < 20; round++) {
+        pid_t child = fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {
+            alarm(20);
+            void *slots[SLOT_COUNT] = {NULL};
+            churn(slots, &random, 500);
+            pid_t grandchild = fork();
+            if (grandchild == 0) live_in_child(random, true);
+            int status = -1;
+            waitpid(grandchild, &status, 0);
+            exit(status == 0 ? 0 : 1);
+        }
+        int status = -1;
+        waitpid(child, &status, 0);
+        CHECK_EQ(status, 0);
+    }
+}
+
+TEST(vfork_and_exec_leave_the_parent_alone) {
+    for (int round = 0; round < 50; round++) {
+        void *block = malloc(100);
+        pid_t child = vfork();
+        if (child == 0) {
+            execl("/bin/true", "true", (char *)NULL);
+            _exit(127);
+        }
+        int status = -1;
+        waitpid(child, &status, 0);
+        CHECK_EQ(status, 0);
+        free(block);
+    }
+}
