@@ -15,7 +15,7 @@ static size_t purged_bytes; /* arena lock */
 
 /* Runs are sought by order, floor(log2(granules)). No arena below lowest_with_run[order] has a
  * free run of 2^order granules. Arena lock. */
-#define ORDER_COUNT 8
+#define ORDER_COUNT (VV_ARENA_SHIFT - VV_GRANULE_SHIFT + 1)
 static uint32_t lowest_with_run[ORDER_COUNT];
 
 #define NO_RUN UINT32_MAX
@@ -111,22 +111,80 @@ static uint32_t find_in_arena(uint32_t index, uint32_t count, uint32_t alignment
     return starts != 0 ? lowest_granule(starts) : NO_RUN;
 }
 
+/* Takes free granules of one arena. Returns whether they read as zero. */
+static bool take_granules(uint32_t index, vv_granule_set run) {
+    struct vv_arena *arena = arena_at(index);
+    bool fresh = (arena->dirty & run) == 0;
+    vv_assert((arena->free & run) == run);
+    arena->dirty &= ~run;
+    set_free(index, arena->free & ~run);
+    return fresh;
+}
+
 static bool take_from(uint32_t index, uint32_t count, uint32_t alignment,
                       struct vv_granule_run *out_run) {
     uint32_t start = find_in_arena(index, count, alignment);
     if (start == NO_RUN) return false;
-    struct vv_arena *arena = arena_at(index);
-    vv_granule_set run = run_bits(start, count);
     out_run->first = index * VV_ARENA_GRANULE_COUNT + start;
     out_run->count = count;
-    out_run->fresh = (arena->dirty & run) == 0;
-    arena->dirty &= ~run;
-    set_free(index, arena->free & ~run);
+    out_run->fresh = take_granules(index, run_bits(start, count));
     return true;
+}
+
+/* --- runs over several arenas --- */
+
+/* The part of a run that lies in one arena. */
+struct part {
+    uint32_t arena_index;
+    vv_granule_set granules;
+    uint32_t count;
+};
+
+static struct part first_part(uint32_t first, uint32_t count) {
+    uint32_t start = first % VV_ARENA_GRANULE_COUNT;
+    uint32_t fitting = VV_ARENA_GRANULE_COUNT - start;
+    if (count > fitting) count = fitting;
+    return (struct part){first / VV_ARENA_GRANULE_COUNT, run_bits(start, count), count};
+}
+
+static bool run_is_free(uint32_t first, uint32_t count) {
+    while (count > 0) {
+        struct part part = first_part(first, count);
+        if (part.arena_index >= vv_region_arena_count()) return false;
+        if ((arena_at(part.arena_index)->free & part.granules) != part.granules) return false;
+        first += part.count;
+        count -= part.count;
+    }
+    return true;
+}
+
+static bool take_run(uint32_t first, uint32_t count) {
+    bool fresh = true;
+    while (count > 0) {
+        struct part part = first_part(first, count);
+        fresh &= take_granules(part.arena_index, part.granules);
+        first += part.count;
+        count -= part.count;
+    }
+    return fresh;
+}
+
+/* Whole arenas, and the beginning of the one behind them. */
+static bool take_spanning(uint32_t count, struct vv_granule_run *out_run) {
+    uint32_t arena_count = (uint32_t)vv_region_arena_count();
+    for (uint32_t index = lowest_with_run[ORDER_COUNT - 1]; index < arena_count; index++) {
+        if (arena_at(index)->longest_free_run < VV_ARENA_GRANULE_COUNT) continue;
+        uint32_t first = index * VV_ARENA_GRANULE_COUNT;
+        if (!run_is_free(first, count)) continue;
+        *out_run = (struct vv_granule_run){first, count, take_run(first, count)};
+        return true;
+    }
+    return false;
 }
 
 /* Searches upwards and remembers how far up the search for this order may begin next time. */
 static bool take_locked(uint32_t count, uint32_t alignment, struct vv_granule_run *out_run) {
+    if (count > VV_ARENA_GRANULE_COUNT) return take_spanning(count, out_run);
     unsigned order = vv_log2(count);
     uint32_t arena_count = (uint32_t)vv_region_arena_count();
     bool may_raise = true;
@@ -170,33 +228,34 @@ static void schedule_purge(struct vv_arena *arena) {
     }
 }
 
-void vv_arena_give(uint32_t first, uint32_t count, uint32_t touched_count) {
-    uint32_t index = first / VV_ARENA_GRANULE_COUNT;
-    uint32_t start = first % VV_ARENA_GRANULE_COUNT;
-    vv_lock(&vv_arena_lock);
-    struct vv_arena *arena = arena_at(index);
-    vv_assert((arena->free & run_bits(start, count)) == 0);
+static void give_part(const struct part *part, uint32_t touched_count) {
+    struct vv_arena *arena = arena_at(part->arena_index);
+    vv_assert((arena->free & part->granules) == 0);
     if (touched_count > 0) {
+        uint32_t start = lowest_granule(part->granules);
+        if (touched_count > part->count) touched_count = part->count;
         arena->dirty |= run_bits(start, touched_count);
         schedule_purge(arena);
     }
-    set_free(index, arena->free | run_bits(start, count));
+    set_free(part->arena_index, arena->free | part->granules);
+}
+
+void vv_arena_give(uint32_t first, uint32_t count, uint32_t touched_count) {
+    vv_lock(&vv_arena_lock);
+    while (count > 0) {
+        struct part part = first_part(first, count);
+        give_part(&part, touched_count);
+        first += part.count;
+        count -= part.count;
+        touched_count -= touched_count < part.count ? touched_count : part.count;
+    }
     vv_unlock(&vv_arena_lock);
 }
 
 bool vv_arena_extend(uint32_t end, uint32_t count, bool *out_fresh) {
-    uint32_t start = end % VV_ARENA_GRANULE_COUNT;
-    if (start == 0 || start + count > VV_ARENA_GRANULE_COUNT) return false;
-    uint32_t index = end / VV_ARENA_GRANULE_COUNT;
-    vv_granule_set run = run_bits(start, count);
     vv_lock(&vv_arena_lock);
-    struct vv_arena *arena = arena_at(index);
-    bool possible = (arena->free & run) == run;
-    if (possible) {
-        *out_fresh = (arena->dirty & run) == 0;
-        arena->dirty &= ~run;
-        set_free(index, arena->free & ~run);
-    }
+    bool possible = run_is_free(end, count);
+    if (possible) *out_fresh = take_run(end, count);
     vv_unlock(&vv_arena_lock);
     return possible;
 }

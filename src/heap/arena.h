@@ -48,8 +48,9 @@ extern struct vv_lock vv_arena_lock;
 /* Fills the bitmaps of the arenas that vv_region_init() made usable. Called once. */
 void vv_arenas_init(void);
 
-/* Takes `count` adjacent granules of one arena whose first is a multiple of `alignment` (a power
- * of two, in granules). False: out of memory. Takes the arena lock; so do all below. */
+/* Takes `count` adjacent granules whose first is a multiple of `alignment` (a power of two, at
+ * most an arena, in granules). Up to an arena's worth they are of one arena; more begin with an
+ * arena. False: out of memory. Takes the arena lock; so do all below. */
 bool vv_arena_take(uint32_t count, uint32_t alignment, struct vv_granule_run *out_run);
 
 /* Adds an arena to the emergency reserve when it is low. Cheap when it is not. */
@@ -58,7 +59,7 @@ void vv_arena_refill_emergency(void);
 /* Gives granules back; the first `touched_count` of them may hold old contents. */
 void vv_arena_give(uint32_t first, uint32_t count, uint32_t touched_count);
 
-/* Takes the `count` granules behind granule `end`, if they are free and of the same arena. */
+/* Takes the `count` granules from granule `end` on, if they are free. */
 bool vv_arena_extend(uint32_t end, uint32_t count, bool *out_fresh);
 
 /* Returns free memory to the system where the time has come; `now_ms` UINT64_MAX: everywhere.

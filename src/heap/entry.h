@@ -33,7 +33,7 @@ VV_INLINE void *vv_entry_calloc(size_t count, size_t size) {
 VV_INLINE bool vv_fast_resize(const void *block, size_t size) {
     if (!vv_region_contains(block)) return false;
     const struct vv_pool *record = vv_pool_record(block);
-    if (record->kind != VV_POOL_SMALL || record->first->plane != NULL) return false;
+    if (record->kind != VV_POOL_SMALL || vv_pool_of_record(record)->plane != NULL) return false;
     size_t block_bytes = vv_classes[record->class_index].block_bytes;
     return size <= block_bytes && size >= block_bytes / 2 && size != 0;
 }

@@ -9,7 +9,7 @@
  *   class    a block size; requests up to VV_SMALL_MAX_BYTES round up to one
  *   heap     the pools of one thread, with a bin per class
  *   bin      the free blocks of the pool that the thread is taking from: its lease
- *   huge     a block too big for an arena: a mapping of its own
+ *   huge     a block too big for the arenas: a mapping of its own
  *
  * Two geometries of the same code. `classic` is the one of the teaching text about CPython's
  * allocator; `default` was chosen by measurement (ARCHITECTURE.md says which). */
@@ -58,8 +58,12 @@
 #define VV_REGION_MAX_GRANULES (VV_REGION_MAX_BYTES / VV_GRANULE_BYTES)
 #define VV_REGION_MAX_ARENAS (VV_REGION_MAX_BYTES / VV_ARENA_BYTES)
 
-/* Bigger blocks are huge. Half an arena: two medium blocks always fit in one. */
-#define VV_MEDIUM_MAX_BYTES (VV_ARENA_BYTES / 2)
+/* Bigger blocks are huge: mappings of their own. */
+#define VV_MEDIUM_MAX_BYTES (VV_ARENA_BYTES * 16)
+
+/* A medium block that realloc makes bigger than this becomes huge, since mremap then grows it
+ * without copying. */
+#define VV_MEDIUM_GROWN_MAX_BYTES (VV_ARENA_BYTES * 2)
 
 #define VV_DOUBLINGS                                                                               \
     (__builtin_ctzll(VV_SMALL_MAX_BYTES) - __builtin_ctzll(VV_LINEAR_MAX_BYTES))

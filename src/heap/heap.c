@@ -128,15 +128,37 @@ static uint32_t count_blocks(const struct vv_block *block) {
     return count;
 }
 
+/* Ends the lease of an empty bin. */
 static void end_lease(struct vv_heap *heap, struct vv_bin *bin) {
-    struct vv_pool *pool = bin->lease;
-    if (bin->head != NULL) {
-        if (pool->free != NULL) last_block(bin->head)->next = pool->free;
-        pool->free = bin->head;
-    }
-    bin->head = NULL;
-    bin->lease = NULL;
+    struct vv_pool *pool = vv_pool_at(bin->lease);
+    vv_assert(bin->head == NULL);
+    bin->lease = 0;
+    bin->room = 0;
     settle(heap, pool, count_blocks(pool->free), /* on_list */ false);
+}
+
+static void begin_lease(struct vv_bin *bin, struct vv_pool *pool) {
+    pool->state = VV_POOL_LEASED;
+    bin->lease = vv_pool_index_of(pool);
+}
+
+/* Gives the blocks of a bin back to their pools and ends its lease. */
+static void empty_bin(struct vv_heap *heap, struct vv_bin *bin) {
+    struct vv_pool *lease = vv_pool_at(bin->lease);
+    struct vv_block *block = bin->head;
+    bin->head = NULL;
+    while (block != NULL) {
+        struct vv_block *next = block->next;
+        struct vv_pool *pool = vv_pool_of_record(vv_pool_record(block));
+        if (pool == lease) {
+            block->next = pool->free;
+            pool->free = block;
+        } else if (vv_pool_push(pool, block) != NULL) {
+            settle(heap, pool, vv_pool_free_count(pool), pool->state == VV_POOL_USABLE);
+        }
+        block = next;
+    }
+    end_lease(heap, bin);
 }
 
 /* Fills the bin from its lease. A block that was carved alone and never touched is returned at
@@ -144,8 +166,9 @@ static void end_lease(struct vv_heap *heap, struct vv_bin *bin) {
 static struct vv_block *fill_from_lease(struct vv_heap *heap, unsigned class_index,
                                         bool *out_untouched) {
     struct vv_bin *bin = &heap->bin[class_index];
-    struct vv_pool *pool = bin->lease;
+    struct vv_pool *pool = vv_pool_at(bin->lease);
     struct vv_block *block = pool->free;
+    bin->room = vv_classes[class_index].bin_room;
     if (block != NULL) {
         pool->free = NULL;
     } else {
@@ -176,8 +199,8 @@ static struct vv_pool *next_pool(struct vv_heap *heap, unsigned class_index) {
 
 /* Pools with free blocks come before carving on: their memory is resident. */
 static bool lease_can_serve(const struct vv_heap *heap, unsigned class_index) {
-    const struct vv_pool *pool = heap->bin[class_index].lease;
-    if (pool == NULL) return false;
+    if (heap->bin[class_index].lease == 0) return false;
+    const struct vv_pool *pool = vv_pool_at(heap->bin[class_index].lease);
     if (pool->free != NULL) return true;
     if (pool->carved_count == vv_classes[class_index].capacity) return false;
     vv_pool_index usable = heap->usable[class_index];
@@ -193,9 +216,8 @@ void *vv_heap_refill(struct vv_heap *heap, unsigned class_index, bool *out_untou
     if (!lease_can_serve(heap, class_index)) {
         struct vv_pool *pool = next_pool(heap, class_index);
         if (pool == NULL) goto done;
-        if (bin->lease != NULL) end_lease(heap, bin);
-        pool->state = VV_POOL_LEASED;
-        bin->lease = pool;
+        if (bin->lease != 0) end_lease(heap, bin);
+        begin_lease(bin, pool);
     }
     block = fill_from_lease(heap, class_index, out_untouched);
 done:
@@ -230,7 +252,7 @@ static void flush(struct vv_heap *heap, bool recount) {
     collect(heap);
     for (unsigned class_index = 0; class_index < VV_CLASS_COUNT; class_index++) {
         struct vv_bin *bin = &heap->bin[class_index];
-        if (bin->lease != NULL) end_lease(heap, bin);
+        if (bin->lease != 0) empty_bin(heap, bin);
         free_empty_pools(heap, class_index, recount);
     }
     vv_unlock(&heap->lock);
@@ -276,17 +298,49 @@ static const char *check_list(const struct vv_heap *heap, unsigned class_index) 
     return NULL;
 }
 
-static const char *check_bin(const struct vv_bin *bin) {
-    const struct vv_pool *pool = bin->lease;
-    if (pool == NULL) {
+/* Most blocks that a bin can hold. */
+static uint32_t bin_limit(unsigned class_index) {
+    return vv_classes[class_index].capacity + vv_classes[class_index].bin_room;
+}
+
+/* Whether a block from a list may be followed: it is one of a pool of this heap and class. */
+static bool is_own_block(const struct vv_heap *heap, unsigned class_index,
+                         const struct vv_block *block) {
+    if (!vv_region_contains(block)) return false;
+    const struct vv_pool *record = vv_pool_record(block);
+    return atomic_load_explicit(&record->owner, memory_order_relaxed) == heap &&
+           record->class_index == class_index &&
+           vv_pool_has_block(vv_pool_of_record(record), block);
+}
+
+uint32_t vv_heap_walk_bin(const struct vv_heap *heap, const struct vv_pool *pool,
+                          void (*visit)(uint32_t block_index, void *argument), void *argument) {
+    unsigned class_index = pool->class_index;
+    uint32_t count = 0, left = bin_limit(class_index);
+    const struct vv_block *block = heap->bin[class_index].head;
+    for (; block != NULL && left > 0 && is_own_block(heap, class_index, block); left--) {
+        if (vv_pool_has_block(pool, block)) {
+            if (visit != NULL) visit(vv_pool_block_index(pool, block), argument);
+            count++;
+        }
+        block = block->next;
+    }
+    return count;
+}
+
+static const char *check_bin(const struct vv_heap *heap, unsigned class_index) {
+    const struct vv_bin *bin = &heap->bin[class_index];
+    if (bin->lease == 0) {
         vv_expect(bin->head == NULL, "a bin without a lease has blocks");
+        vv_expect(bin->room == 0, "a bin without a lease has room");
         return NULL;
     }
+    const struct vv_pool *pool = vv_pool_at(bin->lease);
     vv_expect(pool->state == VV_POOL_LEASED, "a lease is of a pool that is not leased");
     uint32_t count = 0;
     for (const struct vv_block *block = bin->head; block != NULL; block = block->next) {
-        vv_expect(vv_pool_has_block(pool, block), "a bin has an address that is no block");
-        vv_expect(++count <= pool->carved_count, "a bin has a cycle");
+        vv_expect(is_own_block(heap, class_index, block), "a bin has what is no block of it");
+        vv_expect(++count <= bin_limit(class_index), "a bin has a cycle");
     }
     return vv_pool_check(pool);
 }
@@ -295,7 +349,7 @@ const char *vv_heap_check(struct vv_heap *heap) {
     const char *wrong = NULL;
     vv_lock(&heap->lock);
     for (unsigned index = 0; index < VV_CLASS_COUNT && wrong == NULL; index++) {
-        wrong = check_bin(&heap->bin[index]);
+        wrong = check_bin(heap, index);
         if (wrong == NULL) wrong = check_list(heap, index);
     }
     vv_unlock(&heap->lock);

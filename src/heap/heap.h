@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT
  * heap/heap.h - the pools of one thread.
  *
- *   bin[class]:  head -> free -> free -> ...      the free blocks of one pool, the bin's lease
+ *   bin[class]:  head -> free -> free -> ...      free blocks: of one pool, the bin's lease, and
+ *                                                 up to `room` of other pools
  *   usable[class]: pool <-> pool <-> ...          pools with free blocks, not leased
  *   (full pools are on no list: the free that makes one usable again finds it by address)
  *
- * Taking a block pops the bin; freeing one pushes it back when it belongs to the lease, else onto
- * its pool. Neither touches a counter that must be shared. When a bin runs dry, vv_heap_refill()
- * leases another pool. See heap/fast.h for the two fast paths.
+ * Taking a block pops the bin. Freeing one pushes it onto the bin, so that the next allocation
+ * gets memory that is still in the cache; but between two refills a bin accepts only so many blocks
+ * of pools that are not its lease, and further ones go back to their pools, so that pools become
+ * empty. When a bin runs dry, vv_heap_refill() leases another pool. See heap/fast.h for the two
+ * fast paths.
  *
  * Synchronisation: bins and pools are the owner thread's. `lock` guards every change of a list or
  * a lease, so that fork() can find a heap at rest and so that others can adopt the pools of a heap
@@ -18,10 +21,12 @@
 #include "heap/pool.h"
 #include "os/lock.h"
 
-/* Invariant: lease == NULL implies head == NULL; every block of the list is of the lease. */
+/* Invariant: all blocks of the list are of the class and of this heap's pools; no lease implies no
+ * blocks and no room. */
 struct vv_bin {
     struct vv_block *head;
-    struct vv_pool *lease;
+    vv_pool_index lease; /* 0: none */
+    uint32_t room;       /* blocks of other pools that may still be pushed before the next refill */
 };
 
 struct vv_heap {
@@ -57,20 +62,25 @@ static inline void *vv_heap_take(struct vv_heap *heap, unsigned class_index, boo
     return block;
 }
 
+/* Puts a block back into its pool, which is not leased. Returns the pool when its state changes. */
+static inline struct vv_pool *vv_pool_push(struct vv_pool *pool, struct vv_block *block) {
+    block->next = pool->free;
+    pool->free = block;
+    return --pool->need == 0 ? pool : NULL;
+}
+
 /* Gives a block of one of the heap's own pools back; `record` is that of the block's granule.
  * Returns the pool when vv_heap_settle() must be called for it, else NULL. */
 static inline struct vv_pool *vv_heap_push(struct vv_heap *heap, struct vv_pool *record,
                                            struct vv_block *block) {
     struct vv_bin *bin = &heap->bin[record->class_index];
-    struct vv_pool *pool = record->first;
-    if (bin->lease == pool) {
-        block->next = bin->head;
-        bin->head = block;
-        return NULL;
+    if (bin->lease != record->first) {
+        if (vv_unlikely(bin->room == 0)) return vv_pool_push(vv_pool_of_record(record), block);
+        bin->room--;
     }
-    block->next = pool->free;
-    pool->free = block;
-    return --pool->need == 0 ? pool : NULL;
+    block->next = bin->head;
+    bin->head = block;
+    return NULL;
 }
 
 static inline void vv_heap_give(struct vv_heap *heap, struct vv_pool *record,
@@ -89,6 +99,11 @@ void vv_heap_recover(struct vv_heap *heap);
 /* Takes a pool of the class with free blocks out of a heap that no thread owns; NULL: it has
  * none. The caller holds the registry lock; the pool has no owner yet. */
 struct vv_pool *vv_heap_yield_pool(struct vv_heap *heap, unsigned class_index);
+
+/* Calls `visit`, unless NULL, for the blocks of the pool that are in the heap's bin. Returns how
+ * many. The owner may be changing the bin meanwhile: then the walk may end early. */
+uint32_t vv_heap_walk_bin(const struct vv_heap *heap, const struct vv_pool *pool,
+                          void (*visit)(uint32_t block_index, void *argument), void *argument);
 
 /* Checks the invariants of a heap that no other thread is using. NULL, or what is wrong. */
 const char *vv_heap_check(struct vv_heap *heap);

@@ -3,14 +3,6 @@
 
 #include "heap/emergency.h"
 
-static void describe(struct vv_pool *pool, unsigned from, unsigned to) {
-    for (unsigned index = from; index < to; index++) {
-        atomic_store_explicit(&pool[index].owner, NULL, memory_order_relaxed);
-        pool[index].first = pool;
-        pool[index].kind = VV_POOL_MEDIUM;
-    }
-}
-
 struct vv_pool *vv_medium_pool_from(const struct vv_granule_run *run) {
     struct vv_pool *pool = vv_pool_at(run->first);
     pool->granule_count = (uint16_t)run->count;
@@ -18,12 +10,14 @@ struct vv_pool *vv_medium_pool_from(const struct vv_granule_run *run) {
     pool->medium_requested_bytes = 0;
     pool->plane = NULL;
     pool->state = 0;
-    describe(pool, 0, run->count);
+    pool->first = run->first;
+    pool->kind = VV_POOL_MEDIUM;
+    atomic_store_explicit(&pool->owner, NULL, memory_order_relaxed);
     return pool;
 }
 
 void vv_medium_forget(struct vv_pool *pool) {
-    for (unsigned index = pool->granule_count; index-- > 0;) pool[index].kind = VV_POOL_NONE;
+    pool->kind = VV_POOL_NONE;
 }
 
 struct vv_pool *vv_medium_new(size_t byte_count, size_t alignment, bool *out_untouched) {
@@ -53,13 +47,9 @@ bool vv_medium_resize(struct vv_pool *pool, size_t new_byte_count) {
     if (new_count > old_count) {
         bool fresh;
         if (!vv_arena_extend(first + old_count, new_count - old_count, &fresh)) return false;
-        describe(pool, old_count, new_count);
         pool->granule_count = (uint16_t)new_count;
     } else if (new_count < old_count) {
         uint32_t tail = old_count - new_count;
-        for (uint32_t index = new_count; index < old_count; index++) {
-            pool[index].kind = VV_POOL_NONE;
-        }
         pool->granule_count = (uint16_t)new_count;
         vv_arena_give(first + new_count, tail, tail);
     }

@@ -54,8 +54,8 @@ void vv_misuse_invalid_free(const void *address) {
     bool ours = vv_region_contains(address);
     if (ours) {
         struct vv_pool *record = vv_pool_record(address);
-        if (record->kind != VV_POOL_NONE && !is_free_block(record->first, address)) {
-            interior_free(address, record->first);
+        if (record->kind != VV_POOL_NONE && !is_free_block(vv_pool_of_record(record), address)) {
+            interior_free(address, vv_pool_of_record(record));
         }
     }
     char buffer[REPORT_BYTES];

@@ -98,11 +98,11 @@ static void *allocate_in_emergency(const struct vv_request *request) {
 /* The block of a request whose size is known to be reasonable, or NULL. */
 static void *allocate_entered(struct vv_thread *thread, const struct vv_request *request) {
     enum vv_lane lane = vv_lane_get();
+    struct vv_need need = {.byte_count = vv_debug_padded_bytes(request->byte_count),
+                           .alignment = request->alignment,
+                           .untouched = request->zeroed};
     struct vv_place place;
-    if (!vv_place_take(thread, lane, vv_debug_padded_bytes(request->byte_count),
-                       request->alignment, request->zeroed, &place)) {
-        return NULL;
-    }
+    if (!vv_place_take(thread, lane, &need, &place)) return NULL;
     if (lane == VV_LANE_FACTS) keep_facts(thread, &place, request);
     if (request->zeroed && !place.untouched) memset(place.block, 0, request->byte_count);
     return place.block;
@@ -170,11 +170,16 @@ void vv_free_slow(void *block) {
 
 /* What to take for a block that realloc moves. A medium block that grows gets room for a quarter
  * more: addresses, not memory. */
-static size_t bytes_to_move_to(size_t old_bytes, size_t byte_count) {
+static struct vv_need need_to_move(size_t old_bytes, size_t byte_count) {
+    struct vv_need need = {.byte_count = byte_count,
+                           .alignment = VV_QUANTUM_BYTES,
+                           .growing = byte_count > old_bytes};
     size_t with_room = byte_count + byte_count / 4;
-    bool grows_medium = byte_count > old_bytes && byte_count > VV_SMALL_MAX_BYTES &&
-                        with_room <= VV_MEDIUM_MAX_BYTES;
-    return grows_medium ? with_room : byte_count;
+    if (need.growing && byte_count > VV_SMALL_MAX_BYTES &&
+        with_room <= VV_MEDIUM_GROWN_MAX_BYTES) {
+        need.byte_count = with_room;
+    }
+    return need;
 }
 
 /* What a moved block keeps of its contents: never the guard bytes of debug mode. */
@@ -187,12 +192,10 @@ static size_t bytes_to_copy(const struct vv_place *old, size_t byte_count) {
 
 static void *move_entered(struct vv_thread *thread, struct vv_place *old,
                           const struct vv_request *request) {
-    size_t byte_count = bytes_to_move_to(vv_place_usable_bytes(old),
-                                         vv_debug_padded_bytes(request->byte_count));
+    struct vv_need need = need_to_move(vv_place_usable_bytes(old),
+                                       vv_debug_padded_bytes(request->byte_count));
     struct vv_place new;
-    if (!vv_place_take(thread, vv_lane_get(), byte_count, VV_QUANTUM_BYTES, false, &new)) {
-        return NULL;
-    }
+    if (!vv_place_take(thread, vv_lane_get(), &need, &new)) return NULL;
     size_t copied_bytes = bytes_to_copy(old, request->byte_count);
     move_facts(thread, old, &new, request);
     memcpy(new.block, old->block, copied_bytes);

@@ -26,43 +26,44 @@ static bool take_small(struct vv_thread *thread, enum vv_lane lane, unsigned cla
     if (heap == NULL) return false;
     void *block = vv_heap_take(heap, class_index, &out_place->untouched);
     if (block == NULL) return false;
-    struct vv_pool *pool = heap->bin[class_index].lease;
+    struct vv_pool *pool = vv_pool_of_record(vv_pool_record(block));
     out_place->block = block;
     out_place->pool = pool;
     if (pool->plane != NULL) out_place->index = vv_pool_block_index(pool, block);
     return true;
 }
 
-static bool take_medium(size_t byte_count, size_t alignment, struct vv_place *out_place) {
-    struct vv_pool *pool = vv_medium_new(byte_count, alignment, &out_place->untouched);
+static bool take_medium(const struct vv_need *need, struct vv_place *out_place) {
+    struct vv_pool *pool =
+        vv_medium_new(need->byte_count, need->alignment, &out_place->untouched);
     if (pool == NULL) return false;
     out_place->block = vv_pool_base(pool);
     out_place->pool = pool;
     return true;
 }
 
-static bool take_huge(size_t byte_count, size_t alignment, bool prefer_untouched,
-                      struct vv_place *out_place) {
-    struct vv_huge *huge =
-        vv_huge_new(byte_count, alignment, prefer_untouched, &out_place->untouched);
+static bool take_huge(const struct vv_need *need, struct vv_place *out_place) {
+    struct vv_huge *huge = vv_huge_new(need->byte_count, need->alignment, need->untouched,
+                                       &out_place->untouched);
     if (huge == NULL) return false;
     out_place->block = huge->address;
     out_place->huge = huge;
     return true;
 }
 
-bool vv_place_take(struct vv_thread *thread, enum vv_lane lane, size_t byte_count,
-                   size_t alignment, bool prefer_untouched, struct vv_place *out_place) {
+static bool is_medium(const struct vv_need *need) {
+    size_t limit = need->growing ? VV_MEDIUM_GROWN_MAX_BYTES : VV_MEDIUM_MAX_BYTES;
+    return need->byte_count <= limit && need->alignment <= VV_ARENA_BYTES;
+}
+
+bool vv_place_take(struct vv_thread *thread, enum vv_lane lane, const struct vv_need *need,
+                   struct vv_place *out_place) {
     *out_place = (struct vv_place){.index = 0};
-    unsigned class_index = class_for(lane, byte_count, alignment);
+    unsigned class_index = class_for(lane, need->byte_count, need->alignment);
     if (vv_likely(class_index < VV_CLASS_COUNT)) {
         return take_small(thread, lane, class_index, out_place);
     }
-    if (byte_count <= VV_MEDIUM_MAX_BYTES && alignment <= VV_MEDIUM_MAX_BYTES &&
-        take_medium(byte_count, alignment, out_place)) {
-        return true;
-    }
-    return take_huge(byte_count, alignment, prefer_untouched, out_place);
+    return (is_medium(need) && take_medium(need, out_place)) || take_huge(need, out_place);
 }
 
 /* --- giving --- */
@@ -96,7 +97,7 @@ bool vv_place_find(const void *address, struct vv_place *out_place) {
     }
     struct vv_pool *record = vv_pool_record(address);
     if (record->kind == VV_POOL_NONE) return false;
-    struct vv_pool *pool = record->first;
+    struct vv_pool *pool = vv_pool_of_record(record);
     out_place->pool = pool;
     if (pool->kind == VV_POOL_MEDIUM) return vv_pool_base(pool) == address;
     if (pool->plane != NULL) out_place->index = vv_pool_block_index(pool, address);
@@ -126,7 +127,7 @@ static size_t with_room(size_t byte_count) {
 
 static bool resize_huge(struct vv_place *place, size_t byte_count) {
     struct vv_huge *huge = place->huge;
-    if (byte_count <= VV_MEDIUM_MAX_BYTES / 2) return false;
+    if (byte_count <= VV_MEDIUM_GROWN_MAX_BYTES / 2) return false;
     size_t mapped_bytes = huge->mapped_bytes;
     if (byte_count <= mapped_bytes && byte_count >= mapped_bytes / 2) return true;
     bool grows = byte_count > mapped_bytes;

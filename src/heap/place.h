@@ -16,9 +16,17 @@ struct vv_place {
     bool untouched;       /* after vv_place_take(): the block reads as zero */
 };
 
+/* What a block is needed for. */
+struct vv_need {
+    size_t byte_count;
+    size_t alignment; /* a power of two, at least the quantum */
+    bool untouched;   /* memory that reads as zero is welcome */
+    bool growing;     /* realloc has grown the block and is likely to do so again */
+};
+
 /* Takes memory for a block. False: out of memory. */
-bool vv_place_take(struct vv_thread *thread, enum vv_lane lane, size_t byte_count,
-                   size_t alignment, bool prefer_untouched, struct vv_place *out_place);
+bool vv_place_take(struct vv_thread *thread, enum vv_lane lane, const struct vv_need *need,
+                   struct vv_place *out_place);
 
 /* Gives the memory back, from any thread. */
 void vv_place_give(struct vv_thread *thread, const struct vv_place *place);

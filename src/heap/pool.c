@@ -8,7 +8,7 @@
 static void describe_granules(struct vv_pool *pool, struct vv_heap *owner, uint8_t kind) {
     for (unsigned index = pool->granule_count; index-- > 0;) {
         struct vv_pool *record = pool + index;
-        record->first = pool;
+        record->first = vv_pool_index_of(pool);
         record->class_index = pool->class_index;
         record->kind = kind;
         atomic_store_explicit(&record->owner, owner, memory_order_relaxed);
@@ -112,7 +112,7 @@ const char *vv_pool_check(const struct vv_pool *pool) {
     vv_expect(pool->kind == VV_POOL_SMALL, "a heap has a pool that is not one of blocks");
     vv_expect(pool->carved_count <= class->capacity, "a pool has more blocks than fit");
     for (unsigned index = 0; index < pool->granule_count; index++) {
-        vv_expect(pool[index].first == pool, "a granule's record names another pool");
+        vv_expect(vv_pool_of_record(&pool[index]) == pool, "a granule's record names another pool");
         vv_expect(pool[index].class_index == pool->class_index, "a granule has another class");
     }
     uint32_t count = 0;

@@ -15,8 +15,8 @@
  *   FULL     nothing to carve, count < wake threshold; on no list; need == threshold - count
  *   USABLE   on the owner's list of its class; need == carved_count - count
  *
- * Invariant outside a lease: count + live == carved_count <= capacity, where blocks on `remote`
- * and in other threads' buffers count as live. */
+ * Invariant outside a lease: count + live == carved_count <= capacity, where blocks in the owner's
+ * bin, on `remote` and in other threads' buffers count as live. */
 #ifndef VV_HEAP_POOL_H
 #define VV_HEAP_POOL_H
 
@@ -42,11 +42,13 @@ enum vv_pool_state { VV_POOL_LEASED, VV_POOL_FULL, VV_POOL_USABLE };
 /* Index of a record; 0 is no pool (granule 0 is never handed out). */
 typedef uint32_t vv_pool_index;
 
-/* The record of a granule. In a pool of several granules all have `owner`, `first`, `kind` and
- * `class_index`; the rest is used in the first only. */
+/* The record of a granule. In a small pool of several granules all have `owner`, `first`, `kind`
+ * and `class_index`; the rest is used in the first only. A medium pool has only its first record:
+ * the others are of the kind NONE. */
 struct vv_pool {
     _Atomic(struct vv_heap *) owner; /* relaxed: only equality with one's own heap means anything */
-    struct vv_pool *first;           /* const while in use */
+    vv_pool_index first;             /* const while in use: the pool's first record */
+    uint32_t spare;
     union {
         struct vv_block *free;          /* small, owner only */
         size_t medium_requested_bytes;  /* medium: what the caller asked for, while facts are kept */
@@ -66,7 +68,7 @@ struct vv_pool {
     vv_pool_index previous;          /* owner only */
     vv_pool_index woken_next;        /* see heap/remote.h */
     uint16_t granule_count;          /* const while in use */
-    uint16_t spare;
+    uint16_t spare_too;
 };
 
 _Static_assert(sizeof(struct vv_pool) == VV_CACHE_LINE_BYTES, "one record, one cache line");
@@ -84,6 +86,11 @@ static inline struct vv_pool *vv_pool_record(const void *address) {
     size_t offset = (size_t)((uintptr_t)address - (uintptr_t)vv_region.base);
     vv_assert(offset < vv_region_usable_bytes());
     return &vv_region.pools[offset >> VV_GRANULE_SHIFT];
+}
+
+/* The pool of a granule that is in use. */
+static inline struct vv_pool *vv_pool_of_record(const struct vv_pool *record) {
+    return vv_pool_at(record->first);
 }
 
 static inline char *vv_pool_base(const struct vv_pool *pool) {
@@ -132,8 +139,9 @@ bool vv_pool_has_block(const struct vv_pool *pool, const void *block);
 /* Checks the invariants of a small pool that no other thread is using. NULL, or what is wrong. */
 const char *vv_pool_check(const struct vv_pool *pool);
 
-/* Calls `visit` for the blocks of a list that are blocks of the pool, at most as many as it has:
- * a list that another thread is changing may lead anywhere. Returns how many. */
+/* Calls `visit`, unless NULL, for the blocks of a list that are blocks of the pool, until one is
+ * not or there have been as many as the pool has: a list that another thread is changing may lead
+ * anywhere. Returns how many. */
 uint32_t vv_pool_walk_list(const struct vv_pool *pool, const struct vv_block *block,
                            void (*visit)(uint32_t block_index, void *argument), void *argument);
 

@@ -26,12 +26,18 @@ static unsigned pool_granules(size_t block_bytes) {
     return (unsigned)granules;
 }
 
+/* A bin may hold back 64 KiB of other pools' blocks, but from 4 to 256 of them. */
+static uint32_t bin_room(size_t block_bytes) {
+    return (uint32_t)vv_min(vv_max(65536 / block_bytes, 4), 256);
+}
+
 static struct vv_class class_with(size_t block_bytes) {
     unsigned granules = pool_granules(block_bytes);
     return (struct vv_class){
         .block_bytes = (uint32_t)block_bytes,
         .capacity = (uint16_t)(granules * VV_GRANULE_BYTES / block_bytes),
         .granule_count = (uint8_t)granules,
+        .bin_room = bin_room(block_bytes),
         .reciprocal = (((uint64_t)1 << VV_RECIPROCAL_SHIFT) + block_bytes - 1) / block_bytes,
     };
 }

@@ -13,6 +13,7 @@ struct vv_class {
     uint16_t capacity;      /* blocks in a pool */
     uint8_t granule_count;  /* granules of a pool */
     uint8_t spare;
+    uint32_t bin_room;      /* blocks of other pools that a bin accepts between two refills */
     uint64_t reciprocal;    /* ceil(2^VV_RECIPROCAL_SHIFT / block_bytes) */
 };
 

@@ -9,7 +9,7 @@ int vv_walk_pools(int (*visit)(struct vv_pool *pool, void *argument), void *argu
     size_t granule_count = vv_region_usable_bytes() >> VV_GRANULE_SHIFT;
     for (size_t index = 0; index < granule_count; index++) {
         struct vv_pool *pool = vv_pool_at((vv_pool_index)index);
-        if (pool->kind == VV_POOL_NONE || pool->first != pool) continue;
+        if (pool->kind == VV_POOL_NONE || vv_pool_of_record(pool) != pool) continue;
         int result = visit(pool, argument);
         if (result != 0) return result;
     }
@@ -26,9 +26,7 @@ uint32_t vv_walk_free_blocks(const struct vv_pool *pool, uint64_t *free_set) {
     uint32_t count = vv_pool_walk_list(pool, pool->free, visit, free_set);
     count += vv_pool_walk_list(pool, vv_remote_peek(pool), visit, free_set);
     struct vv_heap *owner = atomic_load_explicit(&pool->owner, memory_order_relaxed);
-    if (owner == NULL || pool->state != VV_POOL_LEASED) return count;
-    const struct vv_bin *bin = &owner->bin[pool->class_index];
-    if (bin->lease == pool) count += vv_pool_walk_list(pool, bin->head, visit, free_set);
+    if (owner != NULL) count += vv_heap_walk_bin(owner, pool, visit, free_set);
     return count;
 }
 

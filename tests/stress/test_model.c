@@ -47,9 +47,12 @@ static size_t random_size(struct worker *worker) {
         return test_random_below(random, ((uint64_t)1 << bits) + 1);
     }
     default: { /* around class and layer boundaries */
-        size_t sizes[] = {geometry.alignment, geometry.small_max_bytes, geometry.medium_max_bytes,
-                          geometry.pool_bytes, 4096, 512, 1024};
-        size_t size = sizes[test_random_below(random, 7)];
+        size_t sizes[] = {geometry.alignment, geometry.small_max_bytes, geometry.pool_bytes, 4096,
+                          512, 1024};
+        size_t size = sizes[test_random_below(random, 6)];
+        unsigned rare = (unsigned)test_random_below(random, 2000);
+        if (rare < 8) size = geometry.arena_bytes;
+        if (rare < 1) size = geometry.medium_max_bytes;
         return size + test_random_below(random, 5) - 2;
     }
     }

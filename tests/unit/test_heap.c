@@ -26,7 +26,7 @@ static void give(struct vv_heap *heap, struct vv_block *block) {
 }
 
 static struct vv_pool *pool_of(struct vv_block *block) {
-    return vv_pool_record(block)->first;
+    return vv_pool_of_record(vv_pool_record(block));
 }
 
 static void check_heap(struct vv_heap *heap) {
@@ -61,6 +61,22 @@ TEST(fresh_blocks_rise_in_address_without_gaps) {
     check_heap(heap);
 }
 
+TEST(a_bin_accepts_some_blocks_of_other_pools_and_hands_them_out_first) {
+    struct vv_heap *heap = new_heap();
+    uint32_t count = capacity_of(1), room = vv_classes[1].bin_room;
+    for (uint32_t index = 0; index < count; index++) blocks[index] = take(heap, 1);
+    struct vv_pool *pool = pool_of(blocks[0]);
+    take(heap, 1); /* of a second pool */
+    REQUIRE(room < count);
+    for (uint32_t index = 0; index <= room; index++) give(heap, blocks[index]);
+    check_heap(heap);
+    CHECK_EQ(vv_pool_free_count(pool), 1); /* the last one */
+    CHECK_EQ(vv_walk_free_blocks(pool, NULL), room + 1);
+    for (uint32_t index = room; index-- > 0;) CHECK_EQ_PTR(take(heap, 1), blocks[index]);
+    vv_heap_flush(heap);
+    check_heap(heap);
+}
+
 TEST(a_full_pool_is_used_again_after_an_eighth_of_its_blocks_came_back) {
     struct vv_heap *heap = new_heap();
     uint32_t count = capacity_of(1);
@@ -70,6 +86,7 @@ TEST(a_full_pool_is_used_again_after_an_eighth_of_its_blocks_came_back) {
     CHECK(pool_of(other) != pool);
     CHECK_EQ(pool->state, VV_POOL_FULL);
     uint32_t threshold = vv_pool_wake_threshold(pool);
+    heap->bin[1].room = 0; /* else the bin takes the first ones */
     for (uint32_t index = 0; index + 1 < threshold; index++) {
         give(heap, blocks[index]);
         CHECK_EQ(pool->state, VV_POOL_FULL);
@@ -102,7 +119,7 @@ TEST(an_empty_pool_goes_back_to_its_arena) {
 static void give_remotely(struct vv_block **list, uint32_t count) {
     static struct vv_remote_buffer buffer;
     for (uint32_t index = 0; index < count; index++) {
-        vv_remote_free(&buffer, vv_pool_record(list[index])->first, list[index]);
+        vv_remote_free(&buffer, pool_of(list[index]), list[index]);
     }
     vv_remote_flush(&buffer);
 }
