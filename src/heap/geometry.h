@@ -41,7 +41,7 @@
 #define VV_QUANTUM_BYTES ((size_t)16)
 #define VV_LINEAR_MAX_BYTES ((size_t)512)
 #define VV_SMALL_MAX_BYTES ((size_t)32768)
-#define VV_POOL_MIN_BLOCKS 8
+#define VV_POOL_MIN_BLOCKS 4
 #define VV_POOL_MIN_GRANULES 1
 #define VV_POOL_MAX_GRANULES 16
 #endif
