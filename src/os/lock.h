@@ -17,6 +17,8 @@ enum vv_lock_rank {
     VV_RANK_TRACE,    /* starting and stopping the trace */
     VV_RANK_REGISTRY, /* the list of threads, the orphaned heaps */
     VV_RANK_HEAP,     /* the slow paths of one heap; several only under REGISTRY */
+    VV_RANK_TRACERS,  /* the records of traced threads */
+    VV_RANK_MODULES,  /* the table of loaded modules */
     VV_RANK_SITES,    /* inserting into the trie of frames */
     VV_RANK_HUGE,     /* the table and the cache of huge blocks */
     VV_RANK_ARENA,    /* granules of all arenas */

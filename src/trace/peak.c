@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "trace/peak.h"
+
+#include "os/clock.h"
+
+#define CREDIT_MAX_BYTES 65536
+#define CREDIT_DIVISOR 4096
+
+void vv_peak_falls(void) {
+    struct vv_store_header *header = vv_store_header();
+    if (atomic_load_explicit(&header->rising, memory_order_relaxed) == 0) return;
+    atomic_store_explicit(&header->peak_ticks, vv_clock_ticks(), memory_order_relaxed);
+    if (atomic_load_explicit(&header->credit_bytes, memory_order_relaxed) == 0) {
+        /* One thread: no exchange needed. */
+        uint32_t epoch = atomic_load_explicit(&header->epoch, memory_order_relaxed);
+        atomic_store_explicit(&header->epoch, epoch + 1, memory_order_relaxed);
+        atomic_store_explicit(&header->rising, 0, memory_order_relaxed);
+    } else if (atomic_exchange_explicit(&header->rising, 0, memory_order_relaxed) != 0) {
+        atomic_fetch_add_explicit(&header->epoch, 1, memory_order_relaxed);
+    }
+}
+
+static int64_t credit_for(int64_t max_bytes) {
+    int64_t credit = max_bytes / CREDIT_DIVISOR;
+    if (credit > CREDIT_MAX_BYTES) return CREDIT_MAX_BYTES;
+    return credit > 0 ? credit : 1;
+}
+
+static void note_maximum(struct vv_store_header *header, int64_t live_bytes) {
+    int64_t max_bytes = atomic_load_explicit(&header->max_bytes, memory_order_relaxed);
+    while (live_bytes > max_bytes) {
+        if (!atomic_compare_exchange_weak_explicit(&header->max_bytes, &max_bytes, live_bytes,
+                                                   memory_order_relaxed, memory_order_relaxed)) {
+            continue;
+        }
+        atomic_store_explicit(&header->rising, 1, memory_order_relaxed);
+        atomic_store_explicit(&header->credit_bytes, credit_for(live_bytes), memory_order_relaxed);
+        return;
+    }
+}
+
+static void add_shared(struct vv_store_header *header, int64_t byte_count) {
+    int64_t live_bytes =
+        atomic_fetch_add_explicit(&header->live_bytes, byte_count, memory_order_relaxed) +
+        byte_count;
+    note_maximum(header, live_bytes);
+}
+
+/* One thread counts: the sum is its own. */
+static void add_alone(struct vv_store_header *header, int64_t byte_count) {
+    int64_t live_bytes =
+        atomic_load_explicit(&header->live_bytes, memory_order_relaxed) + byte_count;
+    atomic_store_explicit(&header->live_bytes, live_bytes, memory_order_relaxed);
+    if (live_bytes <= atomic_load_explicit(&header->max_bytes, memory_order_relaxed)) return;
+    atomic_store_explicit(&header->max_bytes, live_bytes, memory_order_relaxed);
+    atomic_store_explicit(&header->rising, 1, memory_order_relaxed);
+}
+
+void vv_peak_changed(struct vv_peak_credit *credit, int64_t byte_count) {
+    struct vv_store_header *header = vv_store_header();
+    int64_t limit = atomic_load_explicit(&header->credit_bytes, memory_order_relaxed);
+    if (limit == 0) {
+        add_alone(header, byte_count);
+        return;
+    }
+    int64_t pending = credit->pending_bytes + byte_count;
+    credit->pending_bytes = pending;
+    if (pending < limit && pending > -limit) return;
+    credit->pending_bytes = 0;
+    add_shared(header, pending);
+}
+
+void vv_peak_share(uint32_t thread_count) {
+    struct vv_store_header *header = vv_store_header();
+    if (thread_count > atomic_load_explicit(&header->credit_threads, memory_order_relaxed)) {
+        atomic_store_explicit(&header->credit_threads, thread_count, memory_order_relaxed);
+    }
+    if (thread_count < 2 ||
+        atomic_load_explicit(&header->credit_bytes, memory_order_relaxed) != 0) {
+        return;
+    }
+    int64_t max_bytes = atomic_load_explicit(&header->max_bytes, memory_order_relaxed);
+    atomic_store_explicit(&header->credit_bytes, credit_for(max_bytes), memory_order_relaxed);
+}
+
+void vv_peak_reset(void) {
+    struct vv_store_header *header = vv_store_header();
+    int64_t live_bytes = atomic_load_explicit(&header->live_bytes, memory_order_relaxed);
+    atomic_store_explicit(&header->max_bytes, live_bytes, memory_order_relaxed);
+    atomic_store_explicit(&header->rising, 1, memory_order_relaxed);
+}

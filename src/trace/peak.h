@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ * trace/peak.h - knowing, when the process is at its peak, what every site holds: in constant time
+ * per event, without copying anything.
+ *
+ * The process's live bytes rise to a new maximum and, sooner or later, fall again. The moment of
+ * falling ends a peak: `epoch` is raised. A shard that is touched for the first time in an epoch
+ * notes what it held before, which is what it held at the peak; a shard that is not touched holds
+ * that still. So
+ *
+ *   held at the peak = rising || shard.epoch != epoch  ?  live_bytes  :  peak_bytes
+ *
+ * where `rising` says that the present is the peak. With one thread this is exact to the byte.
+ * With several, each may hold back a credit of bytes from the process's sum, at most 1/4096 of the
+ * maximum and 64 KiB, so as not to fight for its cache line; the header says how much that can be
+ * together, and reports print it. */
+#ifndef VV_TRACE_PEAK_H
+#define VV_TRACE_PEAK_H
+
+#include "trace/store.h"
+
+struct vv_peak_credit {
+    int64_t pending_bytes; /* not yet in the process's sum */
+};
+
+/* Before a thread's live bytes fall by an event, hence before its shard changes. */
+void vv_peak_falls(void);
+
+/* After an event changed the thread's live bytes. */
+void vv_peak_changed(struct vv_peak_credit *credit, int64_t byte_count);
+
+/* From now on several threads count. */
+void vv_peak_share(uint32_t thread_count);
+
+/* The current maximum becomes the present sum (varve_trace_reset_peak). */
+void vv_peak_reset(void);
+
+/* Adds to a shard. `count` is +1, 0 or -1 blocks. */
+static inline void vv_shard_add(struct vv_shard *shard, int64_t byte_count, int32_t count) {
+    uint32_t epoch = atomic_load_explicit(&vv_store_header()->epoch, memory_order_relaxed);
+    int64_t live_bytes = atomic_load_explicit(&shard->live_bytes, memory_order_relaxed);
+    int32_t live_count = atomic_load_explicit(&shard->live_count, memory_order_relaxed);
+    if (atomic_load_explicit(&shard->epoch, memory_order_relaxed) != epoch) {
+        atomic_store_explicit(&shard->peak_bytes, live_bytes, memory_order_relaxed);
+        atomic_store_explicit(&shard->peak_count, live_count, memory_order_relaxed);
+        atomic_store_explicit(&shard->epoch, epoch, memory_order_relaxed);
+    }
+    atomic_store_explicit(&shard->live_bytes, live_bytes + byte_count, memory_order_relaxed);
+    atomic_store_explicit(&shard->live_count, live_count + count, memory_order_relaxed);
+}
+
+#endif
