@@ -35,9 +35,11 @@ typedef uint32_t vv_page_number; /* 0: none, since page 0 is the header's */
 
 /* A frame: | kind 4 | api 4 | generation 8 | value 48 |
  *
- * NATIVE     value is the return address in the caller; `generation` tells apart modules that were
- *            loaded at the same addresses one after the other. `api` is the allocation function
- *            that was called, in the innermost frame, and 0 in others.
+ * NATIVE     value is the return address in the caller, which is one more than the last byte of the
+ *            call; where a signal interrupted, one more than the instruction. Hence value - 1 is
+ *            always inside the instruction that was executing. `generation` tells apart modules
+ *            that were loaded at the same addresses one after the other. `api` is the allocation
+ *            function that was called (enum vv_api), in the innermost frame; 0 in others.
  * SPECIAL    value is an enum vv_special. */
 enum vv_frame_kind { VV_FRAME_NATIVE, VV_FRAME_SPECIAL };
 
@@ -107,7 +109,8 @@ struct vv_shard {
     _Atomic int32_t live_count;
     _Atomic int32_t peak_count;
     _Atomic uint32_t epoch;
-    uint32_t spare[3];
+    uint32_t spare;
+    _Atomic uint64_t temporary_bytes;
 };
 _Static_assert(sizeof(struct vv_shard) == VV_CACHE_LINE_BYTES, "one shard, one cache line");
 
