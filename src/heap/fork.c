@@ -11,8 +11,8 @@
 
 /* Signals wait from here on (see heap/thread.c): no handler meets the locks. */
 static void before(void) {
-    if (vv_hooks != NULL) vv_hooks->before_fork();
     vv_threads_before_fork();
+    if (vv_hooks != NULL) vv_hooks->before_fork();
     vv_lock(&vv_huge_lock);
     vv_lock(&vv_arena_lock);
     vv_lock(&vv_meta_lock);
@@ -22,16 +22,16 @@ static void after_in_parent(void) {
     vv_unlock(&vv_meta_lock);
     vv_unlock(&vv_arena_lock);
     vv_unlock(&vv_huge_lock);
-    vv_threads_after_fork_in_parent();
     if (vv_hooks != NULL) vv_hooks->after_fork_in_parent();
+    vv_threads_after_fork_in_parent();
 }
 
 static void after_in_child(void) {
     vv_lock_reset(&vv_meta_lock);
     vv_lock_reset(&vv_arena_lock);
     vv_lock_reset(&vv_huge_lock);
-    vv_threads_after_fork_in_child();
     if (vv_hooks != NULL) vv_hooks->after_fork_in_child();
+    vv_threads_after_fork_in_child();
 }
 
 void vv_fork_watch(void) {

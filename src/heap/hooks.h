@@ -39,7 +39,7 @@ struct vv_hooks {
     /* Appends the stack of a site to a report, a line for each frame. */
     void (*describe_site)(uint32_t site, struct vv_text *text);
 
-    /* Around fork(), outside of all heap locks. Not inside an operation. */
+    /* Around fork(), with the registry and all heaps locked. Not inside an operation. */
     void (*before_fork)(void);
     void (*after_fork_in_parent)(void);
     void (*after_fork_in_child)(void);

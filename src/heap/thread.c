@@ -4,9 +4,12 @@
 #include "heap/hooks.h"
 #include "heap/meta.h"
 #include "heap/process.h"
+#include "os/clock.h"
 #include "os/signals.h"
 
+#include <linux/membarrier.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -271,6 +274,33 @@ static void visit_heaps_locked(void (*visit)(struct vv_heap *heap, void *argumen
         }
     }
     visit_orphans_locked(visit, argument);
+}
+
+/* --- waiting --- */
+
+#define WAIT_LIMIT_NS ((uint64_t)100 * 1000 * 1000)
+
+/* `busy` is the other thread's own; the barrier makes what it wrote visible. */
+static bool others_are_outside_locked(void) {
+    for (struct vv_thread *thread = threads; thread != NULL; thread = thread->next) {
+        const struct vv_local *local = thread->local;
+        if (local != &vv_local && __atomic_load_n(&local->busy, __ATOMIC_RELAXED) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void vv_threads_wait_for_others(void) {
+    uint64_t limit_ns = vv_clock_ns() + WAIT_LIMIT_NS;
+    bool outside = false;
+    while (!outside && vv_clock_ns() < limit_ns) {
+        syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+        lock_registry();
+        outside = others_are_outside_locked();
+        unlock_registry();
+        if (!outside) sched_yield();
+    }
 }
 
 /* --- fork --- */

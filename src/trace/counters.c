@@ -56,15 +56,6 @@ static void begin_record(struct vv_store_thread *record, enum vv_thread_state st
     atomic_store_explicit(&record->state, state, memory_order_release);
 }
 
-/* With a second thread, sums must be shared from the next operation of the first one on: it is
- * waited for, once. */
-static void share_sums_locked(void) {
-    if (live_count < 2) return;
-    bool alone = atomic_load_explicit(&vv_store_header()->credit_bytes, memory_order_relaxed) == 0;
-    vv_peak_share(live_count);
-    if (alone) vv_threads_wait_for_others();
-}
-
 bool vv_counters_begin(struct vv_counters *counters) {
     *counters = (struct vv_counters){.record = NULL};
     vv_lock(&tracers_lock);
@@ -75,7 +66,7 @@ bool vv_counters_begin(struct vv_counters *counters) {
         set_name(record);
         begin_record(record, VV_THREAD_LIVE);
         live_count++;
-        share_sums_locked();
+        vv_peak_share(live_count);
         counters->record = record;
     }
     vv_unlock(&tracers_lock);
@@ -151,55 +142,59 @@ static inline void raise_counter(_Atomic uint64_t *counter, uint64_t by) {
 }
 
 static inline void count_request(struct vv_counters *counters, struct vv_shard *shard,
-                                 size_t byte_count) {
-    raise_counter(&shard->total_bytes, byte_count);
-    raise_counter(&shard->total_count, 1);
-    unsigned bucket = byte_count == 0 ? 0 : vv_log2(byte_count) + 1;
-    raise_counter(&counters->record->histogram[bucket], 1);
+                                 struct vv_amount amount) {
+    raise_counter(&shard->total_bytes, (uint64_t)amount.byte_count);
+    raise_counter(&shard->total_count, (uint64_t)amount.block_count);
+    uint64_t block_bytes = (uint64_t)amount.byte_count;
+    if (amount.block_count > 1) block_bytes /= (uint64_t)amount.block_count;
+    unsigned bucket = block_bytes == 0 ? 0 : vv_log2(block_bytes) + 1;
+    raise_counter(&counters->record->histogram[bucket], (uint64_t)amount.block_count);
 }
 
-void vv_counters_allocated(struct vv_counters *counters, uint32_t site, size_t byte_count,
+void vv_counters_allocated(struct vv_counters *counters, uint32_t site, struct vv_amount amount,
                            const void *block) {
     struct vv_shard *shard = shard_of(counters, site);
     if (vv_unlikely(shard == NULL)) return;
-    vv_shard_add(shard, (int64_t)byte_count, 1);
-    count_request(counters, shard, byte_count);
-    vv_peak_changed(&counters->credit, (int64_t)byte_count);
+    vv_shard_add(shard, amount.byte_count, amount.block_count);
+    count_request(counters, shard, amount);
+    vv_peak_changed(&counters->credit, amount.byte_count);
     counters->last_block = block;
 }
 
-void vv_counters_freed(struct vv_counters *counters, uint32_t site, size_t byte_count,
+void vv_counters_freed(struct vv_counters *counters, uint32_t site, struct vv_amount amount,
                        const void *block) {
     struct vv_shard *shard = shard_of(counters, site);
     if (vv_unlikely(shard == NULL)) return;
     vv_peak_falls();
-    vv_shard_add(shard, -(int64_t)byte_count, -1);
-    vv_peak_changed(&counters->credit, -(int64_t)byte_count);
+    vv_shard_add(shard, -amount.byte_count, -amount.block_count);
+    vv_peak_changed(&counters->credit, -amount.byte_count);
     if (counters->last_block == block) {
-        raise_counter(&shard->temporary_count, 1);
+        raise_counter(&shard->temporary_count, (uint64_t)amount.block_count);
+        raise_counter(&shard->temporary_bytes, (uint64_t)amount.byte_count);
         counters->last_block = NULL;
     }
 }
 
-void vv_counters_resized(struct vv_counters *counters, uint32_t old_site, size_t old_byte_count,
-                         uint32_t site, size_t byte_count, const void *block) {
+void vv_counters_resized(struct vv_counters *counters, uint32_t old_site,
+                         struct vv_amount old_amount, uint32_t site, struct vv_amount amount,
+                         const void *block) {
     struct vv_shard *old_shard = shard_of(counters, old_site);
     struct vv_shard *shard = shard_of(counters, site);
     if (vv_unlikely(old_shard == NULL || shard == NULL)) return;
-    int64_t change = (int64_t)byte_count - (int64_t)old_byte_count;
+    int64_t change = amount.byte_count - old_amount.byte_count;
     if (change < 0) vv_peak_falls();
-    vv_shard_add(old_shard, -(int64_t)old_byte_count, -1);
-    vv_shard_add(shard, (int64_t)byte_count, 1);
-    count_request(counters, shard, byte_count);
+    vv_shard_add(old_shard, -old_amount.byte_count, -old_amount.block_count);
+    vv_shard_add(shard, amount.byte_count, amount.block_count);
+    count_request(counters, shard, amount);
     vv_peak_changed(&counters->credit, change);
     counters->last_block = block;
 }
 
-void vv_counters_found(struct vv_counters *counters, uint32_t site, size_t byte_count) {
+void vv_counters_found(struct vv_counters *counters, uint32_t site, struct vv_amount amount) {
     struct vv_shard *shard = shard_of(counters, site);
     if (vv_unlikely(shard == NULL)) return;
-    vv_shard_add(shard, (int64_t)byte_count, 1);
-    vv_peak_changed(&counters->credit, (int64_t)byte_count);
+    vv_shard_add(shard, amount.byte_count, amount.block_count);
+    vv_peak_changed(&counters->credit, amount.byte_count);
 }
 
 /* --- the end of a thread --- */
@@ -219,6 +214,7 @@ static void merge_shard(struct vv_shard *into, struct vv_shard *from) {
     raise_counter(&into->total_bytes, from->total_bytes);
     raise_counter(&into->total_count, from->total_count);
     raise_counter(&into->temporary_count, from->temporary_count);
+    raise_counter(&into->temporary_bytes, from->temporary_bytes);
     memset(from, 0, sizeof *from);
 }
 
@@ -242,7 +238,7 @@ static void merge_locked(struct vv_counters *counters) {
     if (merged_record == NULL) {
         merged_record = new_record_locked();
         if (merged_record == NULL) return;
-        strncpy(merged_record->name, "(ended threads)", sizeof merged_record->name - 1);
+        memcpy(merged_record->name, "(ended threads)", sizeof "(ended threads)");
         begin_record(merged_record, VV_THREAD_ENDED);
     }
     atomic_store_explicit(&record->state, VV_THREAD_MERGED, memory_order_release);
@@ -278,8 +274,19 @@ void vv_counters_forget(struct vv_counters *counters) {
     *counters = (struct vv_counters){.record = NULL};
 }
 
-void vv_counters_reset_all(void) {
+void vv_counters_open(void) {
     merged_record = NULL;
     ended_count = live_count = unused_count = 0;
-    vv_lock_reset(&tracers_lock);
+}
+
+void vv_counters_before_fork(void) {
+    vv_lock(&tracers_lock);
+}
+
+void vv_counters_after_fork(bool in_child) {
+    if (in_child) {
+        vv_lock_reset(&tracers_lock);
+    } else {
+        vv_unlock(&tracers_lock);
+    }
 }

@@ -30,16 +30,30 @@ void vv_counters_end(struct vv_counters *counters);
 /* Forgets the store without touching it: after fork, or when tracing stopped. */
 void vv_counters_forget(struct vv_counters *counters);
 
+/* What an event counts for: a block of that size, or, in sampling, all those that it stands for. */
+struct vv_amount {
+    int64_t byte_count;
+    int32_t block_count;
+};
+
 /* One allocation, one free, one realloc. A realloc counts as an allocation of the new size at its
  * site, and changes the live bytes once. */
-void vv_counters_allocated(struct vv_counters *counters, uint32_t site, size_t byte_count,
+void vv_counters_allocated(struct vv_counters *counters, uint32_t site, struct vv_amount amount,
                            const void *block);
-void vv_counters_freed(struct vv_counters *counters, uint32_t site, size_t byte_count,
+void vv_counters_freed(struct vv_counters *counters, uint32_t site, struct vv_amount amount,
                        const void *block);
-void vv_counters_resized(struct vv_counters *counters, uint32_t old_site, size_t old_byte_count,
-                         uint32_t site, size_t byte_count, const void *block);
+void vv_counters_resized(struct vv_counters *counters, uint32_t old_site,
+                         struct vv_amount old_amount, uint32_t site, struct vv_amount amount,
+                         const void *block);
 
-/* A block that was live when counting began (a fork's inheritance): live, not allocated. */
-void vv_counters_found(struct vv_counters *counters, uint32_t site, size_t byte_count);
+/* A block that was live before this store was opened. */
+void vv_counters_found(struct vv_counters *counters, uint32_t site, struct vv_amount amount);
+
+/* A new store was opened: no thread counts yet. No thread does so meanwhile. */
+void vv_counters_open(void);
+
+/* Around fork(): keeps other threads from changing records. */
+void vv_counters_before_fork(void);
+void vv_counters_after_fork(bool in_child);
 
 #endif

@@ -86,8 +86,11 @@ static inline uint64_t vv_frame_value(uint64_t frame) {
 struct vv_node {
     uint64_t frame;          /* const after publication */
     uint32_t parent;         /* const after publication; below the node's own number */
-    _Atomic uint32_t site;   /* 0: nothing was allocated here; const once set */
+    _Atomic uint32_t site;   /* 0: nothing was allocated here; const once set. VV_NODE_IS_ALIAS +
+                                number: stands for that node, see trace/nodes.h; of no interest to a
+                                reader of the store */
 };
+#define VV_NODE_IS_ALIAS 0x80000000u
 
 /* --- sites and shards --- */
 

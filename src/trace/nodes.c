@@ -3,8 +3,10 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "heap/meta.h"
 #include "heap/plane.h"
 #include "os/pages.h"
+#include "trace/cfi.h"
 
 #include <errno.h>
 #include <string.h>
@@ -16,11 +18,12 @@ struct vv_lock vv_sites_lock = VV_LOCK(VV_RANK_SITES);
 #define NODE_PAGE_LIMIT (VV_NODE_DIRECTORY_COUNT * VV_NUMBERS_PER_PAGE)
 #define SITE_PAGE_LIMIT (VV_SITE_DIRECTORY_COUNT * VV_NUMBERS_PER_PAGE)
 #define INDEX_BYTES                                                                                \
-    vv_align_up((NODE_PAGE_LIMIT + SITE_PAGE_LIMIT) * sizeof(void *), VV_PAGE_BYTES)
+    vv_align_up((2 * NODE_PAGE_LIMIT + SITE_PAGE_LIMIT) * sizeof(void *), VV_PAGE_BYTES)
 
 /* The same as the directories in the store, without the second step. Sites lock to change; an
  * entry is set before any number that leads to it is published. */
 static struct vv_node **node_pages;
+static uint32_t **function_pages; /* parallel: what function a node's frame is in; 0: none */
 static _Atomic uint32_t **site_pages;
 
 /* --- the hash table --- */
@@ -135,47 +138,118 @@ static void *add_page_locked(_Atomic vv_page_number *directories, uint32_t index
     return vv_store_page(page);
 }
 
-/* Appends a node. 0: the store is full. */
-static vv_node_number append_locked(vv_node_number parent, uint64_t frame) {
+/* Pages for the nodes from `page * VV_NODES_PER_PAGE` on. */
+static bool add_node_page_locked(uint32_t page) {
+    if (function_pages[page] == NULL) {
+        function_pages[page] = vv_meta_allocate(VV_NODES_PER_PAGE * sizeof(uint32_t));
+    }
+    if (function_pages[page] == NULL) return false;
+    node_pages[page] = add_page_locked(vv_store_header()->node_directories, page);
+    return node_pages[page] != NULL;
+}
+
+/* Appends a node. `site` is 0, or an alias's. 0: the store is full. */
+static vv_node_number append_locked(vv_node_number parent, uint64_t frame, uint32_t function,
+                                    uint32_t site) {
     struct vv_store_header *header = vv_store_header();
     uint32_t number = atomic_load_explicit(&header->node_count, memory_order_relaxed);
-    if (number >= VV_STORE_NODE_LIMIT) return 0;
     uint32_t page = number / VV_NODES_PER_PAGE;
-    if (node_pages[page] == NULL) {
-        node_pages[page] = add_page_locked(header->node_directories, page);
-        if (node_pages[page] == NULL) return 0;
+    if (number >= VV_STORE_NODE_LIMIT ||
+        (node_pages[page] == NULL && !add_node_page_locked(page))) {
+        atomic_fetch_add_explicit(&header->full_count, 1, memory_order_relaxed);
+        return 0;
     }
     struct vv_node *node = node_at(number);
     node->frame = frame;
     node->parent = parent;
-    atomic_store_explicit(&node->site, 0, memory_order_relaxed);
+    function_pages[page][number % VV_NODES_PER_PAGE] = function;
+    atomic_store_explicit(&node->site, site, memory_order_relaxed);
     atomic_store_explicit(&header->node_count, number + 1, memory_order_release);
     return number;
 }
 
-static vv_node_number add_child(vv_node_number parent, uint64_t frame, uint64_t hash) {
-    vv_lock(&vv_sites_lock);
+static void put_and_grow_locked(vv_node_number node, uint64_t hash) {
     struct table *table = atomic_load_explicit(&current_table, memory_order_relaxed);
-    vv_node_number number = find(table, parent, frame, hash);
-    if (number == 0) {
-        number = append_locked(parent, frame);
-        if (number != 0) {
-            put(table, number, hash);
-            if (table->used > table->mask / 2 && table->used % 256 == 0) grow_table_locked();
-        } else {
-            atomic_fetch_add_explicit(&vv_store_header()->full_count, 1, memory_order_relaxed);
-            number = full_node;
+    put(table, node, hash);
+    if (table->used > table->mask / 2 && table->used % 256 == 0) grow_table_locked();
+}
+
+/* --- folding --- */
+
+/* A number for the function that a frame is in; 0: not a function. */
+static uint32_t function_of(uint64_t frame) {
+    if (vv_frame_kind(frame) != VV_FRAME_NATIVE) return 0;
+    uintptr_t address = vv_frame_value(frame) - 1;
+    struct vv_cfi_module module;
+    uintptr_t function = 0;
+    if (vv_cfi_find_module(address, &module)) function = vv_cfi_find_function(&module, address);
+    if (function == 0) function = address;
+    return (uint32_t)vv_mix64(function) | 1;
+}
+
+static uint32_t function_at(vv_node_number node) {
+    return function_pages[node / VV_NODES_PER_PAGE][node % VV_NODES_PER_PAGE];
+}
+
+/* Behind which node a frame of that function goes on, when its caller's is `parent`. */
+static vv_node_number fold(vv_node_number parent, uint32_t function) {
+    vv_node_number first = parent;
+    unsigned found_count = 0;
+    vv_node_number node = parent;
+    for (unsigned step = 0; step < VV_FOLD_WINDOW && node != VV_NODE_ROOT; step++) {
+        if (function_at(node) == function) {
+            first = node;
+            found_count++;
         }
+        node = node_at(node)->parent;
     }
-    vv_unlock(&vv_sites_lock);
+    return function != 0 && found_count >= 2 ? first : parent;
+}
+
+/* What a node stands for: itself, mostly. */
+static inline vv_node_number real_node(vv_node_number number) {
+    uint32_t site = atomic_load_explicit(&node_at(number)->site, memory_order_relaxed);
+    return vv_unlikely(site >= VV_NODE_IS_ALIAS) ? site - VV_NODE_IS_ALIAS : number;
+}
+
+static vv_node_number find_locked(vv_node_number parent, uint64_t frame, uint64_t hash) {
+    return find(atomic_load_explicit(&current_table, memory_order_relaxed), parent, frame, hash);
+}
+
+/* The child of a node, added if it is new. 0: the store is full. */
+static vv_node_number plain_child_locked(vv_node_number parent, uint64_t frame,
+                                         uint32_t function) {
+    uint64_t hash = hash_of(parent, frame);
+    vv_node_number number = find_locked(parent, frame, hash);
+    if (number != 0) return real_node(number);
+    number = append_locked(parent, frame, function, 0);
+    if (number != 0) put_and_grow_locked(number, hash);
     return number;
+}
+
+static vv_node_number add_child_locked(vv_node_number parent, uint64_t frame, uint64_t hash) {
+    uint32_t function = function_of(frame);
+    vv_node_number behind = fold(parent, function);
+    vv_node_number number = plain_child_locked(behind, frame, function);
+    if (behind == parent || number == 0) return number;
+    vv_node_number alias = append_locked(parent, frame, 0, VV_NODE_IS_ALIAS + number);
+    if (alias != 0) put_and_grow_locked(alias, hash);
+    return number;
+}
+
+static VV_NOINLINE vv_node_number add_child(vv_node_number parent, uint64_t frame, uint64_t hash) {
+    vv_lock(&vv_sites_lock);
+    vv_node_number number = find_locked(parent, frame, hash);
+    number = number != 0 ? real_node(number) : add_child_locked(parent, frame, hash);
+    vv_unlock(&vv_sites_lock);
+    return number != 0 ? number : full_node;
 }
 
 vv_node_number vv_nodes_child(vv_node_number parent, uint64_t frame) {
     const struct table *table = atomic_load_explicit(&current_table, memory_order_acquire);
     uint64_t hash = hash_of(parent, frame);
     vv_node_number number = find(table, parent, frame, hash);
-    return vv_likely(number != 0) ? number : add_child(parent, frame, hash);
+    return vv_likely(number != 0) ? real_node(number) : add_child(parent, frame, hash);
 }
 
 /* 0: the store is full. */
@@ -228,9 +302,12 @@ static bool make_index(void) {
     if (node_pages == NULL) {
         node_pages = vv_pages_map(INDEX_BYTES, VV_PAGE_BYTES);
         if (node_pages == NULL) return false;
-        site_pages = (_Atomic uint32_t **)(void *)(node_pages + NODE_PAGE_LIMIT);
+        function_pages = (uint32_t **)(void *)(node_pages + NODE_PAGE_LIMIT);
+        site_pages = (_Atomic uint32_t **)(void *)(function_pages + NODE_PAGE_LIMIT);
     } else {
-        vv_pages_purge(node_pages, INDEX_BYTES);
+        /* The functions of nodes are overwritten with the nodes, and inherited. */
+        memset(node_pages, 0, NODE_PAGE_LIMIT * sizeof *node_pages);
+        for (size_t page = 0; page < SITE_PAGE_LIMIT; page++) site_pages[page] = NULL;
     }
     return true;
 }
@@ -249,7 +326,7 @@ int vv_nodes_open(void) {
     if (!make_index() || make_first_table(TABLE_FIRST_ENTRIES) == NULL) return -ENOMEM;
     atomic_store_explicit(&header->site_count, VV_SITE_FIRST, memory_order_relaxed);
     vv_lock(&vv_sites_lock);
-    append_locked(VV_NODE_ROOT, vv_frame_special(VV_SPECIAL_NONE));
+    append_locked(VV_NODE_ROOT, vv_frame_special(VV_SPECIAL_NONE), 0, 0);
     vv_unlock(&vv_sites_lock);
     full_node = vv_nodes_child(VV_NODE_ROOT, vv_frame_special(VV_SPECIAL_FULL));
     return vv_nodes_site(full_node) >= VV_SITE_FIRST ? 0 : -ENOMEM;
@@ -259,7 +336,9 @@ int vv_nodes_open(void) {
 
 /* Copies `entry_count` entries of `entry_bytes` from a paged table of the old store. */
 static bool copy_pages(const char *old_store, const _Atomic vv_page_number *old_directories,
-                       _Atomic vv_page_number *directories, void **pages, uint32_t page_count) {
+                       _Atomic vv_page_number *directories, void *pages_of_any_kind,
+                       uint32_t page_count) {
+    void **pages = pages_of_any_kind;
     for (uint32_t page = 0; page < page_count; page++) {
         vv_page_number old_numbers = old_directories[page / VV_NUMBERS_PER_PAGE];
         const vv_page_number *old_entries =
@@ -276,7 +355,7 @@ static bool copy_pages(const char *old_store, const _Atomic vv_page_number *old_
 static void clear_unpublished_sites(uint32_t node_count, uint32_t site_count) {
     for (vv_node_number node = 0; node < node_count; node++) {
         uint32_t site = atomic_load_explicit(&node_at(node)->site, memory_order_relaxed);
-        if (site >= site_count) {
+        if (site >= site_count && site < VV_NODE_IS_ALIAS) {
             atomic_store_explicit(&node_at(node)->site, 0, memory_order_relaxed);
         }
     }
@@ -296,9 +375,9 @@ int vv_nodes_inherit(const char *old_store) {
     uint32_t node_page_count = (uint32_t)vv_divide_up(node_count, VV_NODES_PER_PAGE);
     uint32_t site_page_count = (uint32_t)vv_divide_up(site_count, VV_SITES_PER_PAGE);
     if (!copy_pages(old_store, old->node_directories, header->node_directories,
-                    (void **)node_pages, node_page_count) ||
+                    node_pages, node_page_count) ||
         !copy_pages(old_store, old->site_directories, header->site_directories,
-                    (void **)site_pages, site_page_count)) {
+                    site_pages, site_page_count)) {
         return -ENOMEM;
     }
     clear_unpublished_sites(node_count, site_count);
@@ -308,8 +387,4 @@ int vv_nodes_inherit(const char *old_store) {
     atomic_store_explicit(&header->node_count, node_count, memory_order_release);
     atomic_store_explicit(&header->site_count, site_count, memory_order_release);
     return 0;
-}
-
-void vv_nodes_close(void) {
-    if (node_pages != NULL) vv_pages_purge(node_pages, INDEX_BYTES);
 }

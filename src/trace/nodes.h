@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * trace/nodes.h - the trie of stack frames, and the sites in it.
  *
+ * Recursion is folded, or a tree walk of depth n would make 2^n stacks: a path has no function more
+ * than twice within VV_FOLD_WINDOW frames. A third frame of a function goes on behind its first one:
+ *
+ *   main f g f h + f   ->   main f + f
+ *
+ * So the outermost frames, the first entry into the recursion and the innermost frames are kept.
+ * Where a path folded is remembered as an alias: a node that stands for another one.
+ *
  * Looking a known frame up takes no lock: a hash table of node numbers, linear probing, found by
  * (parent, frame). Adding one takes the sites lock. The table is the process's own; the nodes are
  * in the store.
@@ -27,10 +35,10 @@ int vv_nodes_open(void);
  * opened; node and site numbers stay. The caller is the only thread. Returns 0 or -ENOMEM. */
 int vv_nodes_inherit(const char *old_store);
 
-/* Ends the use of the trie. */
-void vv_nodes_close(void);
+#define VV_FOLD_WINDOW 32
 
-/* The child of `parent` for a frame, added if it is new. When the store is full: a node for that. */
+/* The node of a frame whose caller's is `parent`: its child, added if it is new, unless it folds.
+ * When the store is full: a node for that. */
 vv_node_number vv_nodes_child(vv_node_number parent, uint64_t frame);
 
 /* The site at a node, added if it is new; never one of the reserved numbers. */

@@ -6,18 +6,13 @@
 #define CREDIT_MAX_BYTES 65536
 #define CREDIT_DIVISOR 4096
 
-void vv_peak_falls(void) {
+void vv_peak_falls_slow(void) {
     struct vv_store_header *header = vv_store_header();
-    if (atomic_load_explicit(&header->rising, memory_order_relaxed) == 0) return;
-    atomic_store_explicit(&header->peak_ticks, vv_clock_ticks(), memory_order_relaxed);
-    if (atomic_load_explicit(&header->credit_bytes, memory_order_relaxed) == 0) {
-        /* One thread: no exchange needed. */
-        uint32_t epoch = atomic_load_explicit(&header->epoch, memory_order_relaxed);
-        atomic_store_explicit(&header->epoch, epoch + 1, memory_order_relaxed);
-        atomic_store_explicit(&header->rising, 0, memory_order_relaxed);
-    } else if (atomic_exchange_explicit(&header->rising, 0, memory_order_relaxed) != 0) {
-        atomic_fetch_add_explicit(&header->epoch, 1, memory_order_relaxed);
-    }
+    if (atomic_exchange_explicit(&header->rising, 0, memory_order_relaxed) == 0) return;
+    uint64_t now = vv_clock_ticks();
+    atomic_store_explicit(&header->peak_ticks, now, memory_order_relaxed);
+    atomic_store_explicit(&header->last_seen_ticks, now, memory_order_relaxed);
+    atomic_fetch_add_explicit(&header->epoch, 1, memory_order_relaxed);
 }
 
 static int64_t credit_for(int64_t max_bytes) {
@@ -34,40 +29,37 @@ static void note_maximum(struct vv_store_header *header, int64_t live_bytes) {
             continue;
         }
         atomic_store_explicit(&header->rising, 1, memory_order_relaxed);
-        atomic_store_explicit(&header->credit_bytes, credit_for(live_bytes), memory_order_relaxed);
+        if (atomic_load_explicit(&header->credit_bytes, memory_order_relaxed) != 0) {
+            atomic_store_explicit(&header->credit_bytes, credit_for(live_bytes),
+                                  memory_order_relaxed);
+        }
         return;
     }
 }
 
-static void add_shared(struct vv_store_header *header, int64_t byte_count) {
+static void add(int64_t byte_count) {
+    struct vv_store_header *header = vv_store_header();
     int64_t live_bytes =
         atomic_fetch_add_explicit(&header->live_bytes, byte_count, memory_order_relaxed) +
         byte_count;
     note_maximum(header, live_bytes);
 }
 
-/* One thread counts: the sum is its own. */
-static void add_alone(struct vv_store_header *header, int64_t byte_count) {
-    int64_t live_bytes =
-        atomic_load_explicit(&header->live_bytes, memory_order_relaxed) + byte_count;
-    atomic_store_explicit(&header->live_bytes, live_bytes, memory_order_relaxed);
-    if (live_bytes <= atomic_load_explicit(&header->max_bytes, memory_order_relaxed)) return;
-    atomic_store_explicit(&header->max_bytes, live_bytes, memory_order_relaxed);
-    atomic_store_explicit(&header->rising, 1, memory_order_relaxed);
-}
-
 void vv_peak_changed(struct vv_peak_credit *credit, int64_t byte_count) {
-    struct vv_store_header *header = vv_store_header();
-    int64_t limit = atomic_load_explicit(&header->credit_bytes, memory_order_relaxed);
-    if (limit == 0) {
-        add_alone(header, byte_count);
+    int64_t limit = atomic_load_explicit(&vv_store_header()->credit_bytes, memory_order_relaxed);
+    int64_t pending = credit->pending_bytes + byte_count;
+    if (pending < limit && pending > -limit) {
+        credit->pending_bytes = pending;
         return;
     }
-    int64_t pending = credit->pending_bytes + byte_count;
-    credit->pending_bytes = pending;
-    if (pending < limit && pending > -limit) return;
     credit->pending_bytes = 0;
-    add_shared(header, pending);
+    add(pending);
+}
+
+void vv_peak_flush(struct vv_peak_credit *credit) {
+    int64_t pending = credit->pending_bytes;
+    credit->pending_bytes = 0;
+    if (pending != 0) add(pending);
 }
 
 void vv_peak_share(uint32_t thread_count) {
@@ -87,5 +79,11 @@ void vv_peak_reset(void) {
     struct vv_store_header *header = vv_store_header();
     int64_t live_bytes = atomic_load_explicit(&header->live_bytes, memory_order_relaxed);
     atomic_store_explicit(&header->max_bytes, live_bytes, memory_order_relaxed);
+    atomic_store_explicit(&header->rising, 1, memory_order_relaxed);
+}
+
+void vv_peak_open(void) {
+    struct vv_store_header *header = vv_store_header();
+    atomic_store_explicit(&header->epoch, 1, memory_order_relaxed);
     atomic_store_explicit(&header->rising, 1, memory_order_relaxed);
 }

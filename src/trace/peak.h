@@ -22,11 +22,21 @@ struct vv_peak_credit {
     int64_t pending_bytes; /* not yet in the process's sum */
 };
 
+/* A store was opened: nothing is live, and that is the peak. */
+void vv_peak_open(void);
+
 /* Before a thread's live bytes fall by an event, hence before its shard changes. */
-void vv_peak_falls(void);
+void vv_peak_falls_slow(void);
+static inline void vv_peak_falls(void) {
+    uint32_t rising = atomic_load_explicit(&vv_store_header()->rising, memory_order_relaxed);
+    if (vv_unlikely(rising != 0)) vv_peak_falls_slow();
+}
 
 /* After an event changed the thread's live bytes. */
 void vv_peak_changed(struct vv_peak_credit *credit, int64_t byte_count);
+
+/* Adds what a thread held back to the process's sum. */
+void vv_peak_flush(struct vv_peak_credit *credit);
 
 /* From now on several threads count. */
 void vv_peak_share(uint32_t thread_count);
@@ -34,7 +44,7 @@ void vv_peak_share(uint32_t thread_count);
 /* The current maximum becomes the present sum (varve_trace_reset_peak). */
 void vv_peak_reset(void);
 
-/* Adds to a shard. `count` is +1, 0 or -1 blocks. */
+/* Adds to a shard. */
 static inline void vv_shard_add(struct vv_shard *shard, int64_t byte_count, int32_t count) {
     uint32_t epoch = atomic_load_explicit(&vv_store_header()->epoch, memory_order_relaxed);
     int64_t live_bytes = atomic_load_explicit(&shard->live_bytes, memory_order_relaxed);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "trace/store.h"
 
+#include "base/check.h"
 #include "base/text.h"
 #include "os/clock.h"
 #include "os/environment.h"
@@ -84,7 +85,7 @@ static void describe_command(struct vv_store_header *header) {
     program[got] = '\0';
     const char *slash = strrchr(program, '/');
     const char *name = slash != NULL ? slash + 1 : program;
-    strncpy(header->program, name, sizeof header->program - 1);
+    memcpy(header->program, name, vv_min(strlen(name), sizeof header->program - 1));
 }
 
 static uint64_t run_id(void) {
@@ -153,6 +154,22 @@ int vv_store_open(const char *directory) {
 void vv_store_close(void) {
     vv_shared_file_close(&file);
     vv_store_base = NULL;
+}
+
+static struct vv_shared_file parent_file; /* between detach and release */
+
+const char *vv_store_detach(void) {
+    const char *parent_store = vv_store_base;
+    parent_file = file;
+    file = (struct vv_shared_file){.descriptor = -1};
+    vv_store_base = NULL;
+    return parent_store;
+}
+
+void vv_store_release(const char *parent_store) {
+    vv_assert(parent_store == parent_file.base);
+    (void)parent_store;
+    vv_shared_file_close(&parent_file);
 }
 
 const char *vv_store_path(void) {

@@ -24,8 +24,13 @@ static inline void *vv_store_page(vv_page_number number) {
  * that no two threads open or close. */
 int vv_store_open(const char *directory);
 
-/* Forgets the store: in a child made by fork() it is the parent's. */
+/* Unmaps the store; its file stays. */
 void vv_store_close(void);
+
+/* In a child made by fork(): leaves the parent's store, which stays mapped at the address that is
+ * returned until vv_store_release(). */
+const char *vv_store_detach(void);
+void vv_store_release(const char *parent_store);
 
 /* `count` adjacent zeroed pages, or 0 when the file cannot grow. Any thread; takes the store
  * lock, which comes after all others. */

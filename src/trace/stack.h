@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ * trace/stack.h - from an allocation to its site: the unwinder, with a memory of the last stack.
+ *
+ * Between two allocations of a thread most of the stack stays as it is. The memory keeps the frames
+ * of the last stack, outermost first, with their nodes in the trie:
+ *
+ *   index        0        1               count - 1
+ *              _start -> main -> ... ->  f              -> (leaf) the call of malloc in f or below
+ *
+ * A walk goes up from malloc's caller until it meets a remembered frame: the same address at the
+ * same stack pointer. The frames outside of it are the same as before if each of them still finds
+ * its return address, and the saved rbp where the way up depends on it, where it was found before:
+ * one comparison per frame, no rule, no lookup. That is exact, not a guess: the way up is a function
+ * of exactly these words.
+ *
+ *   for each j < count:   *(sp[j] - 8) == pc[j], and, where the way up from j depends on rbp and
+ *                         the rule of frame j + 1 restores it, the word there is bp[j]
+ *
+ * One thread uses its stack. */
+#ifndef VV_TRACE_STACK_H
+#define VV_TRACE_STACK_H
+
+#include "heap/request.h"
+#include "trace/bounds.h"
+#include "trace/nodes.h"
+
+/* Deeper stacks are cut at their outer end. */
+#define VV_STACK_FRAMES_MAX 32768
+
+struct vv_stack_frame {
+    uintptr_t pc; /* return address: where the frame goes on */
+    uintptr_t sp; /* stack pointer there */
+    uintptr_t bp; /* rbp there */
+    vv_node_number node;
+    uint32_t rule : 31;    /* from this frame to the one outside of it */
+    uint32_t needs_bp : 1; /* the way up from here depends on rbp */
+};
+
+struct vv_stack {
+    struct vv_stack_frame *frames; /* remembered, outermost first; [count] is the leaf */
+    struct vv_stack_frame *fresh;  /* of the walk under way, innermost first */
+    uint32_t count;
+    unsigned generation; /* of the modules */
+    enum vv_api leaf_api;
+    uint32_t leaf_site; /* 0: no leaf is remembered */
+    struct vv_bounds bounds;
+};
+
+/* Prepares a stack. False: no memory. */
+bool vv_stack_open(struct vv_stack *stack);
+void vv_stack_close(struct vv_stack *stack);
+
+/* Forgets what is remembered. */
+void vv_stack_forget(struct vv_stack *stack);
+
+/* The site of an allocation. `depth_limit`: frames to keep, 0 for all. */
+uint32_t vv_stack_site(struct vv_stack *stack, const struct vv_request *request,
+                       uint32_t depth_limit);
+
+/* The return addresses of the stack of a request, innermost first; for tests. Returns how many;
+ * *out_complete tells whether the last is the outermost. */
+uint32_t vv_stack_addresses(struct vv_stack *stack, const struct vv_request *request,
+                            uintptr_t *addresses, uint32_t capacity, bool *out_complete);
+
+#endif

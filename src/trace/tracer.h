@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ * trace/tracer.h - what tracing keeps for a thread. */
+#ifndef VV_TRACE_TRACER_H
+#define VV_TRACE_TRACER_H
+
+#include "heap/thread.h"
+#include "trace/counters.h"
+#include "trace/sampling.h"
+#include "trace/stack.h"
+
+struct vv_tracer {
+    struct vv_counters counters;
+    struct vv_stack stack;
+    struct vv_sampler sampler;
+    uint64_t session;         /* the trace that it belongs to: see trace.c */
+    uint32_t suspended_count; /* the thread's allocations do not count while it is not 0 */
+};
+
+/* A new tracer for the calling thread; NULL: no memory. Events for which there is no room in the
+ * store are counted as such. */
+struct vv_tracer *vv_tracer_new(uint64_t session);
+
+/* The thread's counters belong to a store that is gone: begins anew. */
+void vv_tracer_restart(struct vv_tracer *tracer, uint64_t session);
+
+/* The thread ends. */
+void vv_tracer_end(struct vv_tracer *tracer, uint64_t session);
+
+#endif
