@@ -58,6 +58,7 @@ static void begin_record(struct vv_store_thread *record, enum vv_thread_state st
 
 bool vv_counters_begin(struct vv_counters *counters) {
     *counters = (struct vv_counters){.record = NULL};
+    bool was_alone = false;
     vv_lock(&tracers_lock);
     struct vv_store_thread *record =
         unused_count > 0 ? unused_records[--unused_count] : new_record_locked();
@@ -66,10 +67,11 @@ bool vv_counters_begin(struct vv_counters *counters) {
         set_name(record);
         begin_record(record, VV_THREAD_LIVE);
         live_count++;
-        vv_peak_share(live_count);
+        was_alone = vv_peak_share(live_count);
         counters->record = record;
     }
     vv_unlock(&tracers_lock);
+    if (was_alone) vv_threads_wait_for_others();
     return record != NULL;
 }
 

@@ -37,42 +37,57 @@ static void note_maximum(struct vv_store_header *header, int64_t live_bytes) {
     }
 }
 
-static void add(int64_t byte_count) {
-    struct vv_store_header *header = vv_store_header();
+static void add_shared(struct vv_store_header *header, int64_t byte_count) {
     int64_t live_bytes =
         atomic_fetch_add_explicit(&header->live_bytes, byte_count, memory_order_relaxed) +
         byte_count;
     note_maximum(header, live_bytes);
 }
 
+/* One thread counts: the sum is its own. */
+static inline void add_alone(struct vv_store_header *header, int64_t byte_count) {
+    int64_t live_bytes =
+        atomic_load_explicit(&header->live_bytes, memory_order_relaxed) + byte_count;
+    atomic_store_explicit(&header->live_bytes, live_bytes, memory_order_relaxed);
+    if (vv_unlikely(live_bytes > atomic_load_explicit(&header->max_bytes, memory_order_relaxed))) {
+        note_maximum(header, live_bytes);
+    }
+}
+
 void vv_peak_changed(struct vv_peak_credit *credit, int64_t byte_count) {
-    int64_t limit = atomic_load_explicit(&vv_store_header()->credit_bytes, memory_order_relaxed);
+    struct vv_store_header *header = vv_store_header();
+    int64_t limit = atomic_load_explicit(&header->credit_bytes, memory_order_relaxed);
+    if (limit == 0) {
+        add_alone(header, byte_count);
+        return;
+    }
     int64_t pending = credit->pending_bytes + byte_count;
     if (pending < limit && pending > -limit) {
         credit->pending_bytes = pending;
         return;
     }
     credit->pending_bytes = 0;
-    add(pending);
+    add_shared(header, pending);
 }
 
 void vv_peak_flush(struct vv_peak_credit *credit) {
     int64_t pending = credit->pending_bytes;
     credit->pending_bytes = 0;
-    if (pending != 0) add(pending);
+    if (pending != 0) add_shared(vv_store_header(), pending);
 }
 
-void vv_peak_share(uint32_t thread_count) {
+bool vv_peak_share(uint32_t thread_count) {
     struct vv_store_header *header = vv_store_header();
     if (thread_count > atomic_load_explicit(&header->credit_threads, memory_order_relaxed)) {
         atomic_store_explicit(&header->credit_threads, thread_count, memory_order_relaxed);
     }
     if (thread_count < 2 ||
         atomic_load_explicit(&header->credit_bytes, memory_order_relaxed) != 0) {
-        return;
+        return false;
     }
     int64_t max_bytes = atomic_load_explicit(&header->max_bytes, memory_order_relaxed);
     atomic_store_explicit(&header->credit_bytes, credit_for(max_bytes), memory_order_relaxed);
+    return true;
 }
 
 void vv_peak_reset(void) {

@@ -38,8 +38,9 @@ void vv_peak_changed(struct vv_peak_credit *credit, int64_t byte_count);
 /* Adds what a thread held back to the process's sum. */
 void vv_peak_flush(struct vv_peak_credit *credit);
 
-/* From now on several threads count. */
-void vv_peak_share(uint32_t thread_count);
+/* Several threads count. True: until now one did, whose event under way, if any, must end before
+ * another thread counts. */
+bool vv_peak_share(uint32_t thread_count);
 
 /* The current maximum becomes the present sum (varve_trace_reset_peak). */
 void vv_peak_reset(void);

@@ -6,90 +6,113 @@
 #include "trace/rule.h"
 #include "trace/stepper.h"
 
+#include <string.h>
+
 #define FRAMES_BYTES                                                                               \
-    vv_align_up(VV_STACK_FRAMES_MAX * sizeof(struct vv_stack_frame), VV_PAGE_BYTES)
+    vv_align_up((VV_STACK_FRAMES_MAX + 1) * sizeof(struct vv_stack_frame), VV_PAGE_BYTES)
+#define CHECKS_PER_FRAME 3
+#define CHECKS_BYTES                                                                               \
+    vv_align_up((VV_STACK_FRAMES_MAX + 1) * CHECKS_PER_FRAME * sizeof(struct vv_check),            \
+                VV_PAGE_BYTES)
+#define MEMOS_BYTES (VV_NODE_MEMO_COUNT * sizeof(struct vv_node_memo))
+#define WHOLE_BYTES (2 * FRAMES_BYTES + CHECKS_BYTES + MEMOS_BYTES)
 
 #define WALK_LIMIT (VV_STACK_FRAMES_MAX / 2u)
 
 bool vv_stack_open(struct vv_stack *stack) {
     *stack = (struct vv_stack){.count = 0};
-    stack->frames = vv_pages_map(2 * FRAMES_BYTES, VV_PAGE_BYTES);
-    if (stack->frames == NULL) return false;
-    stack->fresh = (void *)((char *)stack->frames + FRAMES_BYTES);
+    char *memory = vv_pages_map(WHOLE_BYTES, VV_PAGE_BYTES);
+    if (memory == NULL) return false;
+    stack->frames = (void *)memory;
+    stack->fresh = (void *)(memory + FRAMES_BYTES);
+    stack->checks = (void *)(memory + 2 * FRAMES_BYTES);
+    stack->memos = (void *)(memory + 2 * FRAMES_BYTES + CHECKS_BYTES);
     return true;
 }
 
 void vv_stack_close(struct vv_stack *stack) {
-    if (stack->frames != NULL) vv_pages_unmap(stack->frames, 2 * FRAMES_BYTES);
+    if (stack->frames != NULL) vv_pages_unmap(stack->frames, WHOLE_BYTES);
     stack->frames = NULL;
 }
 
-void vv_stack_forget(struct vv_stack *stack) {
+static void forget_frames(struct vv_stack *stack) {
     stack->count = 0;
     stack->leaf_site = 0;
+}
+
+void vv_stack_forget(struct vv_stack *stack) {
+    forget_frames(stack);
+    memset(stack->memos, 0, MEMOS_BYTES);
 }
 
 /* --- stepping --- */
 
 enum step { STEP_CALLER, STEP_OUTERMOST, STEP_LOST, STEP_ODD };
 
+/* The canonical frame address by a rule that is not simply rsp's; 0: there is none. */
+static VV_NOINLINE uintptr_t unusual_cfa(struct vv_stack *stack,
+                                         const struct vv_stack_frame *frame) {
+    uintptr_t offset_bytes = vv_rule_offset_bytes(frame->rule);
+    switch (vv_rule_kind(frame->rule)) {
+    case VV_RULE_RBP:
+    case VV_RULE_FRAME: return frame->bp + offset_bytes;
+    case VV_RULE_RBP_DEREF:
+        return vv_bounds_contain(&stack->bounds, frame->bp - offset_bytes) &&
+                       vv_bounds_contain(&stack->bounds, frame->bp)
+                   ? vv_word_at(frame->bp - offset_bytes)
+                   : 0;
+    default: return 0;
+    }
+}
+
+static VV_NOINLINE enum step no_step(vv_rule rule) {
+    switch (vv_rule_kind(rule)) {
+    case VV_RULE_OUTERMOST: return STEP_OUTERMOST;
+    case VV_RULE_ODD: return STEP_ODD;
+    default: return STEP_LOST;
+    }
+}
+
 /* From a frame to its caller's, by the frame's rule. */
 static inline enum step step(struct vv_stack *stack, const struct vv_stack_frame *frame,
-                             vv_rule rule, struct vv_stack_frame *out) {
-    uintptr_t cfa;
-    uintptr_t bp_address = 0;
-    switch (vv_rule_kind(rule)) {
-    case VV_RULE_RSP: cfa = frame->sp + vv_rule_offset_bytes(rule); break;
-    case VV_RULE_RBP:
-    case VV_RULE_FRAME: cfa = frame->bp + vv_rule_offset_bytes(rule); break;
-    case VV_RULE_RBP_DEREF:
-        bp_address = frame->bp;
-        if (!vv_bounds_contain(&stack->bounds, bp_address - vv_rule_offset_bytes(rule)) ||
-            !vv_bounds_contain(&stack->bounds, bp_address)) {
-            return STEP_LOST;
-        }
-        cfa = vv_word_at(bp_address - vv_rule_offset_bytes(rule));
-        break;
-    case VV_RULE_OUTERMOST: return STEP_OUTERMOST;
-    default: return STEP_ODD;
-    }
+                             struct vv_stack_frame *out) {
+    vv_rule rule = frame->rule;
+    uintptr_t cfa = vv_likely(vv_rule_kind(rule) == VV_RULE_RSP)
+                        ? frame->sp + vv_rule_offset_bytes(rule)
+                        : unusual_cfa(stack, frame);
     if (vv_unlikely(cfa <= frame->sp || !vv_bounds_contain(&stack->bounds, cfa - 8))) {
-        return STEP_LOST;
+        return no_step(rule);
     }
     uintptr_t slot_bytes = vv_rule_slot_bytes(rule);
+    uintptr_t bp = frame->bp;
     if (slot_bytes != 0) {
-        bp_address = cfa - slot_bytes;
-        if (vv_unlikely(bp_address < stack->bounds.low)) return STEP_LOST;
+        if (vv_unlikely(cfa - slot_bytes < stack->bounds.low)) return STEP_LOST;
+        bp = vv_word_at(cfa - slot_bytes);
+    } else if (vv_unlikely(vv_rule_kind(rule) == VV_RULE_RBP_DEREF)) {
+        bp = vv_word_at(frame->bp);
     }
     out->pc = vv_word_at(cfa - 8);
     out->sp = cfa;
-    out->bp = bp_address != 0 ? vv_word_at(bp_address) : frame->bp;
-    return out->pc != 0 ? STEP_CALLER : STEP_OUTERMOST;
+    out->bp = bp;
+    return vv_likely(out->pc != 0) ? STEP_CALLER : STEP_OUTERMOST;
 }
 
 /* --- the memory --- */
 
-/* Whether a remembered frame would be reached again from the one inside of it. */
-static inline bool is_reached_again(struct vv_stack *stack, uint32_t index) {
-    const struct vv_stack_frame *frame = &stack->frames[index];
-    const struct vv_stack_frame *inner = frame + 1;
-    if (vv_unlikely(vv_word_at(frame->sp - 8) != frame->pc)) return false;
-    if (!frame->needs_bp) return true;
-    if (vv_unlikely(vv_rule_kind(inner->rule) == VV_RULE_RBP_DEREF)) {
-        struct vv_stack_frame again;
-        return step(stack, inner, inner->rule, &again) == STEP_CALLER && again.sp == frame->sp &&
-               again.bp == frame->bp;
+static inline bool hold(const struct vv_check *checks, uint32_t count) {
+    uintptr_t difference = 0;
+    for (uint32_t index = 0; index < count; index++) {
+        difference |= *checks[index].address ^ checks[index].value;
     }
-    uintptr_t slot_bytes = vv_rule_slot_bytes(inner->rule);
-    return slot_bytes == 0 || vv_word_at(frame->sp - slot_bytes) == frame->bp;
+    return vv_likely(difference == 0);
 }
 
-/* How many of the `count` outermost remembered frames are still there, up to the first that is
- * not. The innermost of them was met and needs no look. */
-static inline uint32_t count_still_there(struct vv_stack *stack, uint32_t count) {
-    for (uint32_t index = 0; index + 1 < count; index++) {
-        if (vv_unlikely(!is_reached_again(stack, index))) return index;
-    }
+/* How many of the outermost remembered frames can still be met, when the way up from frame
+ * `count` - 1 is not as it was. */
+static VV_NOINLINE uint32_t count_before_change(const struct vv_stack *stack, uint32_t count) {
+    uint32_t index = 0;
+    while (*stack->checks[index].address == stack->checks[index].value) index++;
+    while (count > 0 && stack->frames[count - 1].check_end > index) count--;
     return count;
 }
 
@@ -100,43 +123,96 @@ static inline bool is_same(const struct vv_stack_frame *remembered,
 }
 
 /* Cuts the memory back to what may still be met from `frame` outwards. True: the frame itself is
- * the innermost that is left, and all is still there. */
+ * the innermost that is left, and the way up from it is as it was. */
 static inline bool meets(struct vv_stack *stack, const struct vv_stack_frame *frame) {
     uint32_t count = stack->count;
     while (count > 0 && stack->frames[count - 1].sp < frame->sp) count--;
-    bool met = false;
-    if (count > 0 && is_same(&stack->frames[count - 1], frame)) {
-        uint32_t still_there = count_still_there(stack, count);
-        met = still_there == count;
-        count = still_there;
-    }
     stack->count = count;
-    return met;
+    if (count == 0 || !is_same(&stack->frames[count - 1], frame)) return false;
+    if (hold(stack->checks, stack->frames[count - 1].check_end)) return true;
+    stack->count = count_before_change(stack, count);
+    return false;
+}
+
+/* Notes the words that lead from a frame, the innermost one, to the one outside of it. */
+static inline void note_checks(struct vv_stack *stack, struct vv_stack_frame *frame,
+                               const struct vv_stack_frame *outer, uint32_t check_end) {
+    if (outer != NULL) {
+        struct vv_check *check = &stack->checks[check_end];
+        *check++ = (struct vv_check){(void *)(outer->sp - 8), outer->pc};
+        uintptr_t slot_bytes = vv_rule_slot_bytes(frame->rule);
+        if (outer->needs_bp && slot_bytes != 0) {
+            *check++ = (struct vv_check){(void *)(outer->sp - slot_bytes), outer->bp};
+        } else if (vv_unlikely(vv_rule_kind(frame->rule) == VV_RULE_RBP_DEREF)) {
+            uintptr_t offset_bytes = vv_rule_offset_bytes(frame->rule);
+            *check++ = (struct vv_check){(void *)(frame->bp - offset_bytes), outer->sp};
+            *check++ = (struct vv_check){(void *)frame->bp, outer->bp};
+        }
+        check_end = (uint32_t)(check - stack->checks);
+    }
+    frame->check_end = check_end;
+}
+
+/* --- nodes, by way of the thread's memo --- */
+
+static inline struct vv_node_memo *memo_of(struct vv_stack *stack, vv_node_number parent,
+                                           uint64_t frame) {
+    uint64_t hash = (frame ^ (uint64_t)parent << 20) * UINT64_C(0x9e3779b97f4a7c15);
+    return &stack->memos[hash >> 55];
+}
+_Static_assert(VV_NODE_MEMO_COUNT == 1 << (64 - 55), "the hash's bits are the memo's index");
+
+static inline vv_node_number child(struct vv_stack *stack, vv_node_number parent, uint64_t frame) {
+    struct vv_node_memo *memo = memo_of(stack, parent, frame);
+    if (vv_unlikely(memo->frame != frame || memo->parent != parent)) {
+        *memo = (struct vv_node_memo){frame, parent, vv_nodes_child(parent, frame)};
+    }
+    return memo->result;
+}
+
+/* The site of a leaf's frame, which has an allocation function and so is not any other frame's. */
+static inline uint32_t leaf_site(struct vv_stack *stack, const struct vv_request *request,
+                                 vv_node_number parent) {
+    uint64_t frame = vv_frame_with_api(vv_frame_native(stack->fresh[0].pc, stack->generation),
+                                       request->api);
+    struct vv_node_memo *memo = memo_of(stack, parent, frame);
+    if (vv_unlikely(memo->frame != frame || memo->parent != parent)) {
+        uint32_t site = vv_nodes_site(vv_nodes_child(parent, frame));
+        *memo = (struct vv_node_memo){frame, parent, site};
+    }
+    return memo->result;
 }
 
 /* --- the walk --- */
 
-static uint64_t frame_key(uintptr_t pc, unsigned generation) {
-    return vv_frame_native(pc, generation);
-}
-
 /* Remembers fresh frames inside of those that are, the leaf behind them; returns the node of the
- * leaf's caller. */
-static vv_node_number remember(struct vv_stack *stack, uint32_t fresh_count,
-                               vv_node_number outermost) {
-    bool needs_bp = stack->count > 0 && stack->frames[stack->count - 1].needs_bp;
-    vv_node_number node = stack->count > 0 ? stack->frames[stack->count - 1].node : outermost;
+ * leaf's caller, which is `outermost` when there is none. */
+static inline vv_node_number remember(struct vv_stack *stack, uint32_t fresh_count,
+                                      vv_node_number outermost) {
+    const struct vv_stack_frame *outer = NULL;
+    bool needs_bp = false;
+    uint32_t check_end = 0;
+    vv_node_number node = outermost;
+    if (stack->count > 0) {
+        outer = &stack->frames[stack->count - 1];
+        needs_bp = outer->needs_bp;
+        check_end = outer->check_end;
+        node = outer->node;
+    }
     for (uint32_t index = fresh_count; index-- > 0;) {
-        struct vv_stack_frame *frame = &stack->fresh[index];
+        struct vv_stack_frame *frame = &stack->frames[stack->count];
+        *frame = stack->fresh[index];
         needs_bp = vv_rule_uses_rbp(frame->rule) ||
                    (vv_rule_slot_bytes(frame->rule) == 0 && needs_bp);
         frame->needs_bp = needs_bp;
-        if (index == 0) break;
-        node = vv_nodes_child(node, frame_key(frame->pc, stack->generation));
+        note_checks(stack, frame, outer, check_end);
+        if (index == 0) break; /* the leaf is not counted */
+        node = child(stack, node, vv_frame_native(frame->pc, stack->generation));
         frame->node = node;
-        stack->frames[stack->count++] = *frame;
+        check_end = frame->check_end;
+        outer = frame;
+        stack->count++;
     }
-    stack->frames[stack->count] = stack->fresh[0];
     return node;
 }
 
@@ -154,7 +230,7 @@ static enum walk_end walk(struct vv_stack *stack, uint32_t limit, uint32_t *out_
             end = WALK_CUT;
             break;
         }
-        enum step result = step(stack, frame, frame->rule, &stack->fresh[count]);
+        enum step result = step(stack, frame, &stack->fresh[count]);
         if (vv_unlikely(result != STEP_CALLER)) {
             end = result == STEP_OUTERMOST ? WALK_OUTERMOST
                   : result == STEP_LOST    ? WALK_LOST
@@ -212,9 +288,9 @@ static vv_node_number node_slowly(struct vv_stack *stack, const struct vv_reques
     enum walk_end end = walk_slowly(stack, request, limit, &count);
     vv_node_number node = outermost_node(end);
     for (uint32_t index = count; index-- > 1;) {
-        node = vv_nodes_child(node, frame_key(stack->fresh[index].pc, stack->generation));
+        node = child(stack, node, vv_frame_native(stack->fresh[index].pc, stack->generation));
     }
-    stack->count = 0;
+    forget_frames(stack);
     return node;
 }
 
@@ -231,32 +307,24 @@ static void begin_walk(struct vv_stack *stack, const struct vv_request *request)
     leaf->pc = (uintptr_t)request->frame[1];
     leaf->sp = (uintptr_t)(request->frame + 2);
     vv_bounds_enter(&stack->bounds, leaf->sp);
+    /* The memory may be of another stack than this one, which may be gone. */
+    if (vv_unlikely(stack->count > 0 && stack->frames[0].sp > stack->bounds.high)) {
+        forget_frames(stack);
+    }
 }
 
 /* Whether this is the very stack of the last allocation. */
 static inline bool is_last_stack(struct vv_stack *stack, const struct vv_request *request) {
-    if (stack->leaf_site == 0 || stack->leaf_api != request->api ||
-        !is_same(&stack->frames[stack->count], &stack->fresh[0])) {
-        return false;
-    }
-    for (uint32_t index = stack->count; index-- > 0;) {
-        if (vv_unlikely(!is_reached_again(stack, index))) return false;
-    }
-    return true;
-}
-
-static uint32_t leaf_site(struct vv_stack *stack, const struct vv_request *request,
-                          vv_node_number caller) {
-    uint64_t key = frame_key(stack->fresh[0].pc, stack->generation);
-    vv_node_number node = vv_nodes_child(caller, vv_frame_with_api(key, request->api));
-    return vv_nodes_site(node);
+    const struct vv_stack_frame *leaf = &stack->frames[stack->count];
+    return stack->leaf_site != 0 && stack->leaf_api == request->api &&
+           is_same(leaf, &stack->fresh[0]) && hold(stack->checks, leaf->check_end);
 }
 
 /* Only the innermost frames: nothing is remembered, since every frame is another one's outermost. */
 static VV_NOINLINE uint32_t cut_site(struct vv_stack *stack, const struct vv_request *request,
                                      uint32_t limit) {
     uint32_t count;
-    vv_stack_forget(stack);
+    forget_frames(stack);
     enum walk_end end = walk(stack, limit, &count);
     vv_node_number node;
     if (end == WALK_ODD) {
@@ -265,7 +333,7 @@ static VV_NOINLINE uint32_t cut_site(struct vv_stack *stack, const struct vv_req
         node = remember(stack, count, end == WALK_CUT ? VV_NODE_ROOT : outermost_node(end));
     }
     uint32_t site = leaf_site(stack, request, node);
-    vv_stack_forget(stack);
+    forget_frames(stack);
     return site;
 }
 
@@ -289,7 +357,7 @@ uint32_t vv_stack_site(struct vv_stack *stack, const struct vv_request *request,
     if (vv_likely(stack->count + count <= VV_STACK_FRAMES_MAX)) {
         node = remember(stack, count, outermost);
     } else {
-        vv_stack_forget(stack); /* walk it all again, and cut it */
+        forget_frames(stack); /* walk it all again, and cut it */
         walk(stack, WALK_LIMIT, &count);
         node = remember(stack, count, outermost_node(WALK_CUT));
     }
@@ -302,7 +370,7 @@ uint32_t vv_stack_site(struct vv_stack *stack, const struct vv_request *request,
 uint32_t vv_stack_addresses(struct vv_stack *stack, const struct vv_request *request,
                             uintptr_t *addresses, uint32_t capacity, bool *out_complete) {
     uint32_t count;
-    vv_stack_forget(stack);
+    forget_frames(stack);
     begin_walk(stack, request);
     enum walk_end end = walk(stack, (uint32_t)vv_min(capacity, WALK_LIMIT), &count);
     if (end == WALK_ODD) end = walk_slowly(stack, request, capacity, &count);

@@ -8,13 +8,12 @@
  *              _start -> main -> ... ->  f              -> (leaf) the call of malloc in f or below
  *
  * A walk goes up from malloc's caller until it meets a remembered frame: the same address at the
- * same stack pointer. The frames outside of it are the same as before if each of them still finds
- * its return address, and the saved rbp where the way up depends on it, where it was found before:
- * one comparison per frame, no rule, no lookup. That is exact, not a guess: the way up is a function
- * of exactly these words.
+ * same stack pointer. What is outside of it is as before if every word that the walk read on its way
+ * out of there still has its value: these words are remembered, too, and comparing them is a load and
+ * a comparison per frame, without rules or lookups. That is exact, not a guess: the way up is a
+ * function of exactly these words.
  *
- *   for each j < count:   *(sp[j] - 8) == pc[j], and, where the way up from j depends on rbp and
- *                         the rule of frame j + 1 restores it, the word there is bp[j]
+ *   checks[0 ... frames[i].check_end)   the words read on the way up from frame i
  *
  * One thread uses its stack. */
 #ifndef VV_TRACE_STACK_H
@@ -31,14 +30,32 @@ struct vv_stack_frame {
     uintptr_t pc; /* return address: where the frame goes on */
     uintptr_t sp; /* stack pointer there */
     uintptr_t bp; /* rbp there */
-    vv_node_number node;
     uint32_t rule : 31;    /* from this frame to the one outside of it */
     uint32_t needs_bp : 1; /* the way up from here depends on rbp */
+    uint32_t check_end;
+    vv_node_number node;
+    uint32_t spare;
 };
+
+/* A word of the stack and the value that it had. */
+struct vv_check {
+    const uintptr_t *address;
+    uintptr_t value;
+};
+
+/* What vv_nodes_child() and vv_nodes_site() said last time. */
+struct vv_node_memo {
+    uint64_t frame; /* 0: empty */
+    vv_node_number parent;
+    uint32_t result; /* the node; for a leaf, the site */
+};
+#define VV_NODE_MEMO_COUNT 512
 
 struct vv_stack {
     struct vv_stack_frame *frames; /* remembered, outermost first; [count] is the leaf */
     struct vv_stack_frame *fresh;  /* of the walk under way, innermost first */
+    struct vv_check *checks;
+    struct vv_node_memo *memos;
     uint32_t count;
     unsigned generation; /* of the modules */
     enum vv_api leaf_api;
