@@ -65,10 +65,13 @@ static VV_NOINLINE uintptr_t unusual_cfa(struct vv_stack *stack,
     }
 }
 
-static VV_NOINLINE enum step no_step(vv_rule rule) {
-    switch (vv_rule_kind(rule)) {
+/* Why there is no step. Code that nobody describes and that has no frame is the beginning: the
+ * ABI sets rbp to 0 for it. */
+static VV_NOINLINE enum step no_step(const struct vv_stack_frame *frame) {
+    switch (vv_rule_kind(frame->rule)) {
     case VV_RULE_OUTERMOST: return STEP_OUTERMOST;
     case VV_RULE_ODD: return STEP_ODD;
+    case VV_RULE_FRAME: return frame->bp == 0 ? STEP_OUTERMOST : STEP_LOST;
     default: return STEP_LOST;
     }
 }
@@ -81,7 +84,7 @@ static inline enum step step(struct vv_stack *stack, const struct vv_stack_frame
                         ? frame->sp + vv_rule_offset_bytes(rule)
                         : unusual_cfa(stack, frame);
     if (vv_unlikely(cfa <= frame->sp || !vv_bounds_contain(&stack->bounds, cfa - 8))) {
-        return no_step(rule);
+        return no_step(frame);
     }
     uintptr_t slot_bytes = vv_rule_slot_bytes(rule);
     uintptr_t bp = frame->bp;
