@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "trace/stack.h"
 
+#include "base/check.h"
 #include "os/pages.h"
 #include "trace/modules.h"
 #include "trace/rule.h"
@@ -340,13 +341,36 @@ static VV_NOINLINE uint32_t cut_site(struct vv_stack *stack, const struct vv_req
     return site;
 }
 
+#if VARVE_AUDIT
+/* Whether a walk that remembers nothing finds the same frames; NULL, or a sentence. */
+static const char *check_memory(struct vv_stack *stack) {
+    static const char wrong[] = "the remembered stack is not the one that is there";
+    uint32_t remembered_count = stack->count;
+    uint32_t count;
+    stack->count = 0;
+    enum walk_end end = walk(stack, WALK_LIMIT, &count);
+    stack->count = remembered_count;
+    if (end == WALK_CUT) return NULL;
+    if (count != remembered_count + 1) return wrong;
+    for (uint32_t index = 1; index < count; index++) {
+        const struct vv_stack_frame *frame = &stack->frames[count - 1 - index];
+        const struct vv_stack_frame *fresh = &stack->fresh[index];
+        if (frame->pc != fresh->pc || frame->sp != fresh->sp) return wrong;
+    }
+    return NULL;
+}
+#endif
+
 uint32_t vv_stack_site(struct vv_stack *stack, const struct vv_request *request,
                        uint32_t depth_limit) {
     begin_walk(stack, request);
     if (vv_unlikely(depth_limit != 0)) {
         return cut_site(stack, request, (uint32_t)vv_min(depth_limit, WALK_LIMIT));
     }
-    if (vv_likely(is_last_stack(stack, request))) return stack->leaf_site;
+    if (vv_likely(is_last_stack(stack, request))) {
+        vv_audit(check_memory(stack));
+        return stack->leaf_site;
+    }
     stack->leaf_site = 0;
     uint32_t count;
     enum walk_end end = walk(stack, WALK_LIMIT, &count);
@@ -364,6 +388,7 @@ uint32_t vv_stack_site(struct vv_stack *stack, const struct vv_request *request,
         walk(stack, WALK_LIMIT, &count);
         node = remember(stack, count, outermost_node(WALK_CUT));
     }
+    vv_audit(end == WALK_CUT ? NULL : check_memory(stack));
     uint32_t site = leaf_site(stack, request, node);
     stack->leaf_api = request->api;
     stack->leaf_site = end == WALK_CUT ? 0 : site;
