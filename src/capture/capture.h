@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * capture/capture.h - what is known of one traced process, in memory: plain arrays, filled from a
- * trace store (capture/from_store.h) or from a .varve file (capture/decode.h), written to such a
- * file (capture/encode.h), and read by src/snapshot and src/report.
+ * trace store (capture/from_store.h) or from a .varve file (capture/format.h), and read by
+ * src/snapshot and src/report.
  *
  *   counts     what a thread did at a site          (thread, site) -> bytes and blocks
  *   sites      where blocks were allocated          site -> innermost node, allocation function
@@ -29,7 +29,6 @@ enum vv_location_kind {
     VV_LOCATION_CUT,        /* the stack was deeper than the limit */
     VV_LOCATION_HANDLER,    /* a signal handler that had interrupted the allocator */
     VV_LOCATION_FULL,       /* the tables were full */
-    VV_LOCATION_BEFORE,     /* memory from before the trace, and what a fork inherited */
     VV_LOCATION_KIND_COUNT,
 };
 
@@ -126,6 +125,13 @@ struct vv_capture {
     uint64_t peak_ns;          /* since the start of the trace */
     uint64_t peak_error_bytes; /* by how much the threads' moments of the peak may differ; 0: exact */
 
+    /* live when the trace began, in no sum; and live at the fork that began the process, at their
+     * sites */
+    uint64_t before_bytes;
+    uint64_t before_count;
+    uint64_t inherited_bytes;
+    uint64_t inherited_count;
+
     /* what could not be recorded */
     uint64_t full_count;
     uint64_t lost_count;
@@ -149,6 +155,9 @@ struct vv_capture {
     uint32_t module_count;
     uint32_t thread_count;
     uint32_t string_count;
+    uint32_t *string_table; /* hash table of string indexes; capture.c */
+    uint32_t string_table_mask;
+    uint32_t string_capacity;
 };
 
 /* The index of a string, added if it is new. `capture` must have been begun with
@@ -158,6 +167,19 @@ vv_string_index vv_capture_string(struct vv_capture *capture, const char *text, 
 /* An empty capture: node 0, string 0. NULL: no memory. Ended by vv_capture_free(). */
 struct vv_capture *vv_capture_begin(void);
 void vv_capture_free(struct vv_capture *capture);
+
+/* Fills in the symbols of all locations that have none. `look_up` has the contract of
+ * vv_symbols_look_up() in symbols/symbols.h. *out_unknown_modules counts modules whose file is gone
+ * or is not the one that ran. Returns 0 or -ENOMEM. */
+struct vv_symbols;
+struct vv_symbols_module;
+struct vv_symbols_frame;
+typedef int vv_look_up(struct vv_symbols *symbols, const struct vv_symbols_module *module,
+                       uint64_t address,
+                       void (*found)(const struct vv_symbols_frame *frame, void *argument),
+                       void *argument);
+int vv_capture_symbolise(struct vv_capture *capture, vv_look_up *look_up,
+                         struct vv_symbols *symbols, uint32_t *out_unknown_modules);
 
 /* Checks every reference between the arrays. NULL when all is well, else a sentence. */
 const char *vv_capture_check(const struct vv_capture *capture);

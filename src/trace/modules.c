@@ -75,7 +75,7 @@ static void describe_path(const struct link_map *map, struct vv_store_module *ou
     struct vv_text text = vv_text_in(path, sizeof path);
     if (map->l_name == NULL || map->l_name[0] == '\0') {
         ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-        text.at = text.begin + vv_max(length, (ssize_t)0);
+        text.at = text.begin + (length > 0 ? length : 0);
     } else if (strchr(map->l_name, '/') != NULL && map->l_name[0] != '/') {
         long length = syscall(SYS_getcwd, path, sizeof path / 2);
         if (length > 1) text.at = text.begin + length - 1;

@@ -205,8 +205,8 @@ void varve_trace_memory(size_t *out_current, size_t *out_peak) {
         current = atomic_load_explicit(&header->live_bytes, memory_order_relaxed);
         peak = atomic_load_explicit(&header->max_bytes, memory_order_relaxed);
     }
-    if (out_current != NULL) *out_current = (size_t)vv_max(current, (int64_t)0);
-    if (out_peak != NULL) *out_peak = (size_t)vv_max(peak, (int64_t)0);
+    if (out_current != NULL) *out_current = current > 0 ? (size_t)current : 0;
+    if (out_peak != NULL) *out_peak = peak > 0 ? (size_t)peak : 0;
 }
 
 void varve_trace_reset_peak(void) {
