@@ -3,7 +3,7 @@
  * thread: what `varve report` prints and what varve_snapshot_statistics() returns.
  *
  *   frames of a stack    locations x symbols (inlined functions are frames), innermost first;
- *                        the allocator's own frames (grouping/allocator_frames.h) are left out
+ *                        the allocator's own frames (snapshot/allocator_frames.h) are left out
  *                        unless asked for
  *   group of a count     by its innermost frame; when cumulative, by each different frame */
 #ifndef VV_SNAPSHOT_GROUPING_H
@@ -49,6 +49,10 @@ struct vv_group {
     struct vv_frame frame;    /* what the group is named after; a thread: `function` is its name */
     struct vv_frame *stack;   /* of the biggest count in the group, innermost first */
     uint32_t stack_depth;
+    uint32_t biggest_site;    /* where that count is, and in which capture */
+    const struct vv_capture *biggest_capture;
+    int64_t biggest_bytes;
+    uint64_t last_site;       /* the last site that was added, when cumulative */
 };
 
 struct vv_groups {
@@ -65,11 +69,19 @@ struct vv_grouping {
     enum vv_key key;
     bool cumulative;
     bool with_allocator_frames;
-    uint32_t stack_depth_max; /* of the rows' stacks; 0: whole. Does not change the groups */
 };
 
-/* Groups the sum of several captures (the processes of a run). Rows live in `scratch`. Returns 0
- * or -ENOMEM. */
+/* "peak", "line" and so on, by number; NULL behind the last. */
+extern const char *const vv_view_names[VV_VIEW_COUNT + 1];
+extern const char *const vv_key_names[VV_KEY_COUNT + 1];
+
+/* The frames of a site as a reader sees them, in `scratch`; NULL: no memory. */
+struct vv_frame *vv_frames_of_site(const struct vv_grouping *grouping,
+                                   const struct vv_capture *capture, uint32_t site,
+                                   struct vv_scratch *scratch, uint32_t *out_count);
+
+/* Groups the sum of several captures (the processes of a run). Rows live in `scratch`; their stacks
+ * are filled in by vv_group_stacks(). Returns 0 or -ENOMEM. */
 int vv_group(const struct vv_grouping *grouping, const struct vv_capture *const *captures,
              size_t capture_count, struct vv_scratch *scratch, struct vv_groups *out);
 
@@ -78,5 +90,9 @@ int vv_group(const struct vv_grouping *grouping, const struct vv_capture *const 
 int vv_group_compare(const struct vv_grouping *grouping, const struct vv_capture *const *old,
                      size_t old_count, const struct vv_capture *const *new, size_t new_count,
                      struct vv_scratch *scratch, struct vv_groups *out);
+
+/* Fills in the stacks of the first `row_count` rows. Returns 0 or -ENOMEM. */
+int vv_group_stacks(const struct vv_grouping *grouping, struct vv_groups *groups,
+                    size_t row_count, struct vv_scratch *scratch);
 
 #endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ * snapshot/allocator_frames.h - which functions allocate on behalf of somebody else.
+ *
+ * Their frames at the inner end of a stack say nothing: who called them is the answer to "where did
+ * the memory go". They are the malloc family, operator new, the insides of the C++ library's
+ * containers and allocators, and the checking wrappers of C programs (xmalloc, g_malloc). */
+#ifndef VV_SNAPSHOT_ALLOCATOR_FRAMES_H
+#define VV_SNAPSHOT_ALLOCATOR_FRAMES_H
+
+#include <stdbool.h>
+
+bool vv_is_allocator_function(const char *function);
+
+#endif
