@@ -28,9 +28,9 @@ static bool grow_strings(struct vv_capture *capture) {
     uint32_t capacity = FIRST_STRINGS; /* a power of two, since the table's size is one */
     while (capacity <= capture->string_count) capacity *= 2;
     uint32_t mask = capacity * 2 - 1;
-    const char **strings = vv_scratch_grow(capture->scratch, capture->strings,
-                                           capture->string_count * sizeof *strings,
-                                           capacity * sizeof *strings);
+    const char **strings =
+        vv_scratch_grow(capture->scratch, capture->strings, capture->string_count * sizeof *strings,
+                        capacity * sizeof *strings);
     if (strings == NULL) return false;
     capture->strings = strings;
     uint32_t *table = vv_scratch_take_array(capture->scratch, mask + 1, sizeof *table);

@@ -41,12 +41,12 @@ struct vv_capture_symbol {
 };
 
 struct vv_capture_location {
-    uint32_t kind;          /* enum vv_location_kind */
-    uint32_t module;        /* or VV_NO_MODULE */
-    uint64_t address;       /* in the module's file (virtual address), inside the instruction that
-                               was executing; without a module, in the process */
-    uint32_t first_symbol;  /* symbols first_symbol ... + symbol_count - 1, innermost first */
-    uint32_t symbol_count;  /* 0: not symbolised */
+    uint32_t kind;         /* enum vv_location_kind */
+    uint32_t module;       /* or VV_NO_MODULE */
+    uint64_t address;      /* in the module's file (virtual address), inside the instruction that
+                              was executing; without a module, in the process */
+    uint32_t first_symbol; /* symbols first_symbol ... + symbol_count - 1, innermost first */
+    uint32_t symbol_count; /* 0: not symbolised */
 };
 
 struct vv_capture_node {
@@ -77,8 +77,8 @@ struct vv_capture_count {
 struct vv_capture_thread {
     uint64_t id;
     vv_string_index name;
-    uint64_t started_ns; /* since the start of the trace */
-    uint64_t ended_ns;   /* 0: lived to the end */
+    uint64_t started_ns;                              /* since the start of the trace */
+    uint64_t ended_ns;                                /* 0: lived to the end */
     uint64_t histogram[VV_CAPTURE_HISTOGRAM_BUCKETS]; /* see trace/layout.h */
 };
 
@@ -102,10 +102,10 @@ struct vv_capture {
     /* the process */
     uint64_t process_id;
     uint64_t parent_id;
-    uint64_t run_id; /* equal for all processes of one `varve run`; 0: none */
-    uint32_t image;  /* how many programs the process ran before this one */
-    uint32_t end;    /* enum vv_capture_end */
-    int32_t wait_status;  /* as waitpid() gives it; -1: not known */
+    uint64_t run_id;     /* equal for all processes of one `varve run`; 0: none */
+    uint32_t image;      /* how many programs the process ran before this one */
+    uint32_t end;        /* enum vv_capture_end */
+    int32_t wait_status; /* as waitpid() gives it; -1: not known */
     uint64_t started_wall_ns;
     uint64_t duration_ns;
     vv_string_index program;
@@ -122,8 +122,9 @@ struct vv_capture {
     int64_t peak_count;
     uint64_t total_bytes;
     uint64_t total_count;
-    uint64_t peak_ns;          /* since the start of the trace */
-    uint64_t peak_error_bytes; /* by how much the threads' moments of the peak may differ; 0: exact */
+    uint64_t peak_ns; /* since the start of the trace */
+    uint64_t
+        peak_error_bytes; /* by how much the threads' moments of the peak may differ; 0: exact */
 
     /* live when the trace began, in no sum; and live at the fork that began the process, at their
      * sites */

@@ -18,8 +18,8 @@ static int say(int result, char *sentence, size_t sentence_bytes, const char *te
     return result;
 }
 
-static int read_bytes(const void *bytes, size_t byte_count, struct vv_capture **out,
-                      char *sentence, size_t sentence_bytes) {
+static int read_bytes(const void *bytes, size_t byte_count, struct vv_capture **out, char *sentence,
+                      size_t sentence_bytes) {
     const char *text = NULL;
     int result = vv_is_store(bytes, byte_count)
                      ? vv_capture_from_store(bytes, byte_count, out, &text)
@@ -82,11 +82,11 @@ int vv_capture_write_file(const char *path, const void *bytes, size_t byte_count
     uint64_t random;
     char temporary[4096];
     if (getrandom(&random, sizeof random, 0) != sizeof random) return -EIO;
-    int length = snprintf(temporary, sizeof temporary, "%s.%016llx.part", path,
-                          (unsigned long long)random);
+    int length =
+        snprintf(temporary, sizeof temporary, "%s.%016llx.part", path, (unsigned long long)random);
     if (length < 0 || (size_t)length >= sizeof temporary) return -ENAMETOOLONG;
-    int descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                          S_IRUSR | S_IWUSR);
+    int descriptor =
+        open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
     if (descriptor < 0) return -errno;
     int result = write_whole(descriptor, bytes, byte_count);
     if (close(descriptor) != 0 && result == 0) result = -errno;

@@ -62,8 +62,8 @@ static void transfer_process(struct vv_codec *codec, struct vv_capture *capture)
 
 /* Strings are written one after the other, each ended by a zero byte. */
 static void transfer_strings(struct vv_codec *codec, struct vv_capture *capture) {
-    capture->strings = vv_codec_array(codec, capture->strings, &capture->string_count,
-                                      sizeof *capture->strings);
+    capture->strings =
+        vv_codec_array(codec, capture->strings, &capture->string_count, sizeof *capture->strings);
     for (uint32_t index = 0; index < capture->string_count; index++) {
         if (codec->writing) {
             const char *text = capture->strings[index];
@@ -85,8 +85,8 @@ static void transfer_strings(struct vv_codec *codec, struct vv_capture *capture)
 }
 
 static void transfer_modules(struct vv_codec *codec, struct vv_capture *capture) {
-    capture->modules = vv_codec_array(codec, capture->modules, &capture->module_count,
-                                      sizeof *capture->modules);
+    capture->modules =
+        vv_codec_array(codec, capture->modules, &capture->module_count, sizeof *capture->modules);
     for (uint32_t index = 0; index < capture->module_count; index++) {
         struct vv_capture_module *module = &capture->modules[index];
         vv_codec_u32(codec, &module->path);
@@ -100,8 +100,8 @@ static void transfer_modules(struct vv_codec *codec, struct vv_capture *capture)
 }
 
 static void transfer_threads(struct vv_codec *codec, struct vv_capture *capture) {
-    capture->threads = vv_codec_array(codec, capture->threads, &capture->thread_count,
-                                      sizeof *capture->threads);
+    capture->threads =
+        vv_codec_array(codec, capture->threads, &capture->thread_count, sizeof *capture->threads);
     for (uint32_t index = 0; index < capture->thread_count; index++) {
         struct vv_capture_thread *thread = &capture->threads[index];
         vv_codec_u64(codec, &thread->id);
@@ -116,8 +116,8 @@ static void transfer_threads(struct vv_codec *codec, struct vv_capture *capture)
 
 static void transfer_symbols(struct vv_codec *codec, struct vv_capture *capture) {
     uint32_t function = 0, file = 0, line = 0;
-    capture->symbols = vv_codec_array(codec, capture->symbols, &capture->symbol_count,
-                                      sizeof *capture->symbols);
+    capture->symbols =
+        vv_codec_array(codec, capture->symbols, &capture->symbol_count, sizeof *capture->symbols);
     for (uint32_t index = 0; index < capture->symbol_count; index++) {
         struct vv_capture_symbol *symbol = &capture->symbols[index];
         vv_codec_delta(codec, &symbol->function, &function);
@@ -185,8 +185,8 @@ static void transfer_count(struct vv_codec *codec, struct vv_capture_count *coun
 }
 
 /* The counts of one chunk, all of one thread. */
-static void transfer_counts(struct vv_codec *codec, struct vv_capture_count *counts,
-                            uint32_t count, uint32_t thread) {
+static void transfer_counts(struct vv_codec *codec, struct vv_capture_count *counts, uint32_t count,
+                            uint32_t thread) {
     uint32_t site = 0;
     for (uint32_t index = 0; index < count; index++) {
         counts[index].thread = thread;
@@ -311,9 +311,9 @@ static void read_counts(struct reader *reader, struct vv_codec *codec) {
     uint32_t needed = capture->count_count + count;
     if (needed > reader->count_capacity) {
         uint32_t capacity = (uint32_t)vv_max(needed, reader->count_capacity * 2u);
-        struct vv_capture_count *counts = vv_scratch_grow(
-            capture->scratch, capture->counts, capture->count_count * sizeof *counts,
-            capacity * sizeof *counts);
+        struct vv_capture_count *counts =
+            vv_scratch_grow(capture->scratch, capture->counts,
+                            capture->count_count * sizeof *counts, capacity * sizeof *counts);
         if (counts == NULL) {
             codec->failed = true;
             return;
@@ -392,7 +392,8 @@ int vv_capture_decode(const void *bytes, size_t byte_count, struct vv_capture **
     if (capture == NULL) return -ENOMEM;
     uintptr_t begin = (uintptr_t)bytes; /* the codec reads, so nothing is written there */
     struct reader reader = {
-        .file = {.begin = (uint8_t *)begin, .at = (uint8_t *)begin,
+        .file = {.begin = (uint8_t *)begin,
+                 .at = (uint8_t *)begin,
                  .limit = (uint8_t *)begin + byte_count},
         .capture = capture,
     };

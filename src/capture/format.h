@@ -5,15 +5,15 @@
  *   magic   = "varve capture\n\x1a\n" , 16 bytes
  *   chunk   = type u32, version-of-the-chunk's-layout u32, length u32, crc32c u32, length bytes
  *
- * The four numbers of a chunk's head are little-endian; what is in a chunk is made of the numbers of
- * capture/codec.h, in the order in which format.c names them. The CRC is that of the contents.
+ * The four numbers of a chunk's head are little-endian; what is in a chunk is made of the numbers
+ * of capture/codec.h, in the order in which format.c names them. The CRC is that of the contents.
  * Chunks come in this order, and each refers only to itself and earlier ones:
  *
  *   PROCESS STRINGS MODULES THREADS SYMBOLS LOCATIONS NODES SITES COUNTS* END
  *
- * A file that was cut off, or in which a byte was changed, is read up to the first chunk that is not
- * whole; then `is_cut` is set. Chunks of an unknown type are skipped; a chunk of a higher layout
- * version was written by a newer varve and is refused. */
+ * A file that was cut off, or in which a byte was changed, is read up to the first chunk that is
+ * not whole; then `is_cut` is set. Chunks of an unknown type are skipped; a chunk of a higher
+ * layout version was written by a newer varve and is refused. */
 #ifndef VV_CAPTURE_FORMAT_H
 #define VV_CAPTURE_FORMAT_H
 

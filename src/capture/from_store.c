@@ -127,7 +127,7 @@ static const struct vv_store_module *module_at(struct store *store, uint32_t ind
 
 static uint32_t module_count(const struct store *store) {
     return least(READ(store->header->module_count),
-                  (uint32_t)(VV_STORE_MODULE_PAGES * VV_MODULES_PER_PAGE));
+                 (uint32_t)(VV_STORE_MODULE_PAGES * VV_MODULES_PER_PAGE));
 }
 
 static bool read_modules(struct store *store) {
@@ -169,8 +169,8 @@ static struct vv_capture_location location_of(struct store *store, uint64_t fram
     struct vv_capture_location location = {.module = VV_NO_MODULE};
     uint64_t value = vv_frame_value(frame);
     if (vv_frame_kind(frame) != VV_FRAME_NATIVE) {
-        location.kind = value > 0 && value < VV_SPECIAL_COUNT ? kinds[value]
-                                                              : (uint32_t)VV_LOCATION_INCOMPLETE;
+        location.kind =
+            value > 0 && value < VV_SPECIAL_COUNT ? kinds[value] : (uint32_t)VV_LOCATION_INCOMPLETE;
         return location;
     }
     location.kind = VV_LOCATION_NATIVE;
@@ -272,8 +272,8 @@ static void add_sums(struct vv_capture *capture, const struct vv_capture_count *
 /* False: nothing was ever counted there. */
 static bool read_shard(const struct store *store, const struct vv_shard *shard,
                        struct vv_capture_count *out) {
-    bool at_peak = READ(store->header->rising) != 0 ||
-                   READ(shard->epoch) != READ(store->header->epoch);
+    bool at_peak =
+        READ(store->header->rising) != 0 || READ(shard->epoch) != READ(store->header->epoch);
     out->live_bytes = READ(shard->live_bytes);
     out->live_count = READ(shard->live_count);
     out->peak_bytes = at_peak ? out->live_bytes : READ(shard->peak_bytes);
@@ -291,9 +291,8 @@ static bool add_count(struct store *store, const struct vv_capture_count *count,
     struct vv_capture *capture = store->capture;
     if (capture->count_count == *capacity) {
         uint32_t grown = *capacity == 0 ? 1024 : *capacity * 2;
-        struct vv_capture_count *counts =
-            vv_scratch_grow(capture->scratch, capture->counts, *capacity * sizeof *counts,
-                            grown * sizeof *counts);
+        struct vv_capture_count *counts = vv_scratch_grow(
+            capture->scratch, capture->counts, *capacity * sizeof *counts, grown * sizeof *counts);
         if (counts == NULL) return false;
         capture->counts = counts;
         *capacity = grown;
@@ -329,8 +328,8 @@ static bool read_threads(struct store *store) {
     capture->threads = vv_scratch_take_array(capture->scratch, count, sizeof *capture->threads);
     if (capture->threads == NULL) return false;
     for (uint32_t index = 0; index < count; index++) {
-        const struct vv_store_thread *record = table_page(
-            store, store->header->thread_directories, VV_STORE_THREAD_DIRECTORY_COUNT, index);
+        const struct vv_store_thread *record = table_page(store, store->header->thread_directories,
+                                                          VV_STORE_THREAD_DIRECTORY_COUNT, index);
         struct vv_capture_thread *out = &capture->threads[capture->thread_count++];
         if (record == NULL) continue;
         out->id = record->id;
@@ -389,8 +388,7 @@ int vv_capture_from_store(const void *bytes, size_t byte_count, struct vv_captur
         vv_capture_free(store.capture);
         return -ENOMEM;
     }
-    store.capture->is_cut =
-        store.is_cut || READ(store.header->page_count) > store.page_count;
+    store.capture->is_cut = store.is_cut || READ(store.header->page_count) > store.page_count;
     *out = store.capture;
     return 0;
 }

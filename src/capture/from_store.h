@@ -5,8 +5,8 @@
 
 #include "capture/capture.h"
 
-/* Reads a store of `byte_count` bytes: a file that a process left, even a killed one, or the store of
- * this process, whose numbers change meanwhile. Nothing in it is trusted. Returns 0; -ENOMEM; or
+/* Reads a store of `byte_count` bytes: a file that a process left, even a killed one, or the store
+ * of this process, whose numbers change meanwhile. Nothing in it is trusted. Returns 0; -ENOMEM; or
  * -EINVAL with *out_sentence: what is wrong. */
 int vv_capture_from_store(const void *bytes, size_t byte_count, struct vv_capture **out,
                           const char **out_sentence);

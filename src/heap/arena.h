@@ -36,10 +36,10 @@ struct vv_granule_run {
 
 /* How much memory the arenas hold, in bytes. */
 struct vv_arena_totals {
-    size_t usable_bytes;   /* arenas * arena size */
-    size_t taken_bytes;    /* granules in pools and medium blocks */
-    size_t dirty_bytes;    /* granules that are free and still resident */
-    size_t purged_bytes;   /* given back so far */
+    size_t usable_bytes; /* arenas * arena size */
+    size_t taken_bytes;  /* granules in pools and medium blocks */
+    size_t dirty_bytes;  /* granules that are free and still resident */
+    size_t purged_bytes; /* given back so far */
     size_t arena_count;
 };
 

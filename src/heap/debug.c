@@ -71,7 +71,7 @@ static int family(enum vv_api api) {
 }
 
 static void check_family(const struct vv_place *place, enum vv_api api) {
-    enum vv_api allocated_by = (enum vv_api)*vv_place_mark(place);
+    enum vv_api allocated_by = (enum vv_api) * vv_place_mark(place);
     if (api == VV_API_NONE || family(allocated_by) == family(api)) return;
     vv_misuse_mismatch(place, allocated_by, api);
 }

@@ -2,8 +2,8 @@
 #include "heap/fork.h"
 
 #include "heap/arena.h"
-#include "heap/huge.h"
 #include "heap/hooks.h"
+#include "heap/huge.h"
 #include "heap/meta.h"
 #include "heap/thread.h"
 

@@ -65,8 +65,7 @@
  * without copying. */
 #define VV_MEDIUM_GROWN_MAX_BYTES (VV_ARENA_BYTES * 2)
 
-#define VV_DOUBLINGS                                                                               \
-    (__builtin_ctzll(VV_SMALL_MAX_BYTES) - __builtin_ctzll(VV_LINEAR_MAX_BYTES))
+#define VV_DOUBLINGS (__builtin_ctzll(VV_SMALL_MAX_BYTES) - __builtin_ctzll(VV_LINEAR_MAX_BYTES))
 #define VV_CLASS_COUNT                                                                             \
     ((unsigned)(VV_LINEAR_MAX_BYTES / VV_QUANTUM_BYTES) +                                          \
      (unsigned)VV_DOUBLINGS * VV_CLASSES_PER_DOUBLING)

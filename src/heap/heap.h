@@ -30,12 +30,12 @@ struct vv_bin {
 };
 
 struct vv_heap {
-    struct vv_bin bin[VV_CLASS_COUNT];     /* owner thread only */
-    vv_pool_index usable[VV_CLASS_COUNT];  /* lock; first of a circular list, 0 when empty */
+    struct vv_bin bin[VV_CLASS_COUNT];    /* owner thread only */
+    vv_pool_index usable[VV_CLASS_COUNT]; /* lock; first of a circular list, 0 when empty */
     struct vv_lock lock;
-    bool keeps_facts;                      /* const: its pools have planes */
-    uint32_t refill_count;                 /* lock */
-    struct vv_heap *next_orphan;           /* registry lock */
+    bool keeps_facts;            /* const: its pools have planes */
+    uint32_t refill_count;       /* lock */
+    struct vv_heap *next_orphan; /* registry lock */
     _Atomic vv_pool_index woken __attribute__((aligned(VV_CACHE_LINE_BYTES)));
 };
 

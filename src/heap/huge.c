@@ -20,8 +20,8 @@ static struct vv_huge_totals totals;          /* huge lock */
 #define CACHE_MAX_COUNT 16
 #endif
 #define CACHE_MAX_BYTES ((size_t)64 << 20)
-static struct vv_huge *cache;              /* huge lock */
-static unsigned cache_count;               /* huge lock */
+static struct vv_huge *cache; /* huge lock */
+static unsigned cache_count;  /* huge lock */
 static _Atomic uint64_t next_purge_ms = UINT64_MAX;
 
 static struct vv_huge **bucket_of(const void *address) {

@@ -17,13 +17,13 @@
 
 struct vv_huge {
     char *address;
-    size_t mapped_bytes;       /* whole pages */
+    size_t mapped_bytes; /* whole pages */
     size_t alignment;
-    size_t requested_bytes;    /* fact; 0 while facts are not kept */
-    _Atomic uint32_t site;     /* fact */
-    uint8_t mark;              /* of debug mode */
-    uint64_t freed_at_ms;      /* in the cache */
-    struct vv_huge *next;      /* hash chain, or cache list */
+    size_t requested_bytes; /* fact; 0 while facts are not kept */
+    _Atomic uint32_t site;  /* fact */
+    uint8_t mark;           /* of debug mode */
+    uint64_t freed_at_ms;   /* in the cache */
+    struct vv_huge *next;   /* hash chain, or cache list */
 };
 
 extern struct vv_lock vv_huge_lock;

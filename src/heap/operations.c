@@ -110,7 +110,8 @@ static void *allocate_entered(struct vv_thread *thread, const struct vv_request 
 
 void *vv_allocate(const struct vv_request *request) {
     size_t widest;
-    if (__builtin_add_overflow(request->byte_count, request->alignment, &widest)) return no_memory();
+    if (__builtin_add_overflow(request->byte_count, request->alignment, &widest))
+        return no_memory();
     if (widest > PTRDIFF_MAX) return no_memory();
     struct vv_thread *thread = vv_thread_enter(request->frame);
     if (vv_unlikely(thread == NULL)) {
@@ -171,12 +172,10 @@ void vv_free_slow(void *block) {
 /* What to take for a block that realloc moves. A medium block that grows gets room for a quarter
  * more: addresses, not memory. */
 static struct vv_need need_to_move(size_t old_bytes, size_t byte_count) {
-    struct vv_need need = {.byte_count = byte_count,
-                           .alignment = VV_QUANTUM_BYTES,
-                           .growing = byte_count > old_bytes};
+    struct vv_need need = {
+        .byte_count = byte_count, .alignment = VV_QUANTUM_BYTES, .growing = byte_count > old_bytes};
     size_t with_room = byte_count + byte_count / 4;
-    if (need.growing && byte_count > VV_SMALL_MAX_BYTES &&
-        with_room <= VV_MEDIUM_GROWN_MAX_BYTES) {
+    if (need.growing && byte_count > VV_SMALL_MAX_BYTES && with_room <= VV_MEDIUM_GROWN_MAX_BYTES) {
         need.byte_count = with_room;
     }
     return need;
@@ -192,8 +191,8 @@ static size_t bytes_to_copy(const struct vv_place *old, size_t byte_count) {
 
 static void *move_entered(struct vv_thread *thread, struct vv_place *old,
                           const struct vv_request *request) {
-    struct vv_need need = need_to_move(vv_place_usable_bytes(old),
-                                       vv_debug_padded_bytes(request->byte_count));
+    struct vv_need need =
+        need_to_move(vv_place_usable_bytes(old), vv_debug_padded_bytes(request->byte_count));
     struct vv_place new;
     if (!vv_place_take(thread, vv_lane_get(), &need, &new)) return NULL;
     size_t copied_bytes = bytes_to_copy(old, request->byte_count);

@@ -53,7 +53,9 @@ VV_INLINE void operator_delete(void *block, enum vv_api api, size_t size) {
 
 #define NEW(symbol, api, nothrow, ...)                                                             \
     void *new_##symbol(size_t size __VA_ARGS__) __asm__(#symbol);                                  \
-    EXPORT void *new_##symbol(size_t size __VA_ARGS__) { return operator_new(size, api, nothrow); }
+    EXPORT void *new_##symbol(size_t size __VA_ARGS__) {                                           \
+        return operator_new(size, api, nothrow);                                                   \
+    }
 
 #define NEW_ALIGNED(symbol, api, nothrow, ...)                                                     \
     void *new_##symbol(size_t size, size_t alignment __VA_ARGS__) __asm__(#symbol);                \
@@ -63,7 +65,9 @@ VV_INLINE void operator_delete(void *block, enum vv_api api, size_t size) {
 
 #define DELETE(symbol, api, size, ...)                                                             \
     void delete_##symbol(void *block __VA_ARGS__) __asm__(#symbol);                                \
-    EXPORT void delete_##symbol(void *block __VA_ARGS__) { operator_delete(block, api, size); }
+    EXPORT void delete_##symbol(void *block __VA_ARGS__) {                                         \
+        operator_delete(block, api, size);                                                         \
+    }
 
 #define NOTHROW , __attribute__((unused)) const struct nothrow *tag
 #define SIZED , size_t size

@@ -12,9 +12,8 @@ static unsigned class_for(enum vv_lane lane, size_t byte_count, size_t alignment
                                ? vv_class_of(byte_count)
                                : vv_class_of_aligned(byte_count, alignment);
     if (lane == VV_LANE_PLAIN) return class_index;
-    while (class_index < VV_CLASS_COUNT &&
-           (!vv_plane_can_describe(class_index, byte_count) ||
-            vv_classes[class_index].block_bytes % alignment != 0)) {
+    while (class_index < VV_CLASS_COUNT && (!vv_plane_can_describe(class_index, byte_count) ||
+                                            vv_classes[class_index].block_bytes % alignment != 0)) {
         class_index++;
     }
     return class_index;
@@ -34,8 +33,7 @@ static bool take_small(struct vv_thread *thread, enum vv_lane lane, unsigned cla
 }
 
 static bool take_medium(const struct vv_need *need, struct vv_place *out_place) {
-    struct vv_pool *pool =
-        vv_medium_new(need->byte_count, need->alignment, &out_place->untouched);
+    struct vv_pool *pool = vv_medium_new(need->byte_count, need->alignment, &out_place->untouched);
     if (pool == NULL) return false;
     out_place->block = vv_pool_base(pool);
     out_place->pool = pool;
@@ -43,8 +41,8 @@ static bool take_medium(const struct vv_need *need, struct vv_place *out_place) 
 }
 
 static bool take_huge(const struct vv_need *need, struct vv_place *out_place) {
-    struct vv_huge *huge = vv_huge_new(need->byte_count, need->alignment, need->untouched,
-                                       &out_place->untouched);
+    struct vv_huge *huge =
+        vv_huge_new(need->byte_count, need->alignment, need->untouched, &out_place->untouched);
     if (huge == NULL) return false;
     out_place->block = huge->address;
     out_place->huge = huge;

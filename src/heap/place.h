@@ -12,8 +12,8 @@ struct vv_place {
     void *block;
     struct vv_pool *pool; /* small or medium: its first record */
     struct vv_huge *huge;
-    uint32_t index;       /* small: block number, set when the pool has a plane */
-    bool untouched;       /* after vv_place_take(): the block reads as zero */
+    uint32_t index; /* small: block number, set when the pool has a plane */
+    bool untouched; /* after vv_place_take(): the block reads as zero */
 };
 
 /* What a block is needed for. */

@@ -2,8 +2,8 @@
 #include "heap/pool.h"
 
 #include "heap/arena.h"
-#include "heap/plane.h"
 #include "heap/heap.h"
+#include "heap/plane.h"
 
 static void describe_granules(struct vv_pool *pool, struct vv_heap *owner, uint8_t kind) {
     for (unsigned index = pool->granule_count; index-- > 0;) {
@@ -85,7 +85,8 @@ struct vv_block *vv_pool_carve(struct vv_pool *pool, bool *out_untouched) {
 
 uint32_t vv_pool_free_count(const struct vv_pool *pool) {
     vv_assert(pool->state != VV_POOL_LEASED);
-    uint32_t reach = pool->state == VV_POOL_FULL ? vv_pool_wake_threshold(pool) : pool->carved_count;
+    uint32_t reach =
+        pool->state == VV_POOL_FULL ? vv_pool_wake_threshold(pool) : pool->carved_count;
     return reach - pool->need;
 }
 

@@ -50,24 +50,24 @@ struct vv_pool {
     vv_pool_index first;             /* const while in use: the pool's first record */
     uint32_t spare;
     union {
-        struct vv_block *free;          /* small, owner only */
-        size_t medium_requested_bytes;  /* medium: what the caller asked for, while facts are kept */
+        struct vv_block *free;         /* small, owner only */
+        size_t medium_requested_bytes; /* medium: what the caller asked for, while facts are kept */
     };
-    _Atomic uint64_t remote;         /* see heap/remote.h */
-    void *plane;                     /* const while in use: facts per block (heap/plane.h), or NULL */
-    uint8_t class_index;             /* const while in use */
-    uint8_t kind;                    /* const while in use; atomic for readers without a lock */
-    uint8_t state;                   /* owner only */
-    bool fresh;                      /* const while in use: bytes not carved yet read as zero */
-    uint16_t need;                   /* owner only: own frees until the next change of state */
-    uint16_t carved_count;           /* owner only */
+    _Atomic uint64_t remote; /* see heap/remote.h */
+    void *plane;             /* const while in use: facts per block (heap/plane.h), or NULL */
+    uint8_t class_index;     /* const while in use */
+    uint8_t kind;            /* const while in use; atomic for readers without a lock */
+    uint8_t state;           /* owner only */
+    bool fresh;              /* const while in use: bytes not carved yet read as zero */
+    uint16_t need;           /* owner only: own frees until the next change of state */
+    uint16_t carved_count;   /* owner only */
     union {
         vv_pool_index next;   /* small, owner only: list of the class */
         uint32_t medium_site; /* medium: who allocated it, 0 while facts are not kept */
     };
-    vv_pool_index previous;          /* owner only */
-    vv_pool_index woken_next;        /* see heap/remote.h */
-    uint16_t granule_count;          /* const while in use */
+    vv_pool_index previous;   /* owner only */
+    vv_pool_index woken_next; /* see heap/remote.h */
+    uint16_t granule_count;   /* const while in use */
     uint16_t spare_too;
 };
 
@@ -102,7 +102,8 @@ static inline size_t vv_pool_block_bytes(const struct vv_pool *pool) {
 }
 
 static inline uint32_t vv_pool_block_index(const struct vv_pool *pool, const void *block) {
-    return vv_class_block_index(pool->class_index, (size_t)((const char *)block - vv_pool_base(pool)));
+    return vv_class_block_index(pool->class_index,
+                                (size_t)((const char *)block - vv_pool_base(pool)));
 }
 
 static inline struct vv_block *vv_pool_block(const struct vv_pool *pool, uint32_t index) {

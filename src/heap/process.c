@@ -9,10 +9,10 @@
 #include "heap/hooks.h"
 #include "heap/region.h"
 #include "heap/size_class.h"
-#include "varve/heap.h"
 #include "heap/thread.h"
 #include "os/environment.h"
 #include "os/signals.h"
+#include "varve/heap.h"
 
 #include <errno.h>
 #include <pthread.h>

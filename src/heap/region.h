@@ -2,7 +2,7 @@
  * heap/region.h - the address space of all arenas, and the record of every granule in it.
  *
  *   plan:  | region: arena 0 | arena 1 | ...      | records: one per granule | arenas: one each |
- *            ^base                     ^end                                                       
+ *            ^base                     ^end
  *            |<------- usable -------->|
  *
  * Records lie apart from the blocks: a block is naturally aligned, a stray write into a block
@@ -23,12 +23,12 @@ struct vv_pool;
 struct vv_arena;
 
 struct vv_region {
-    char *base;             /* const after init, aligned to an arena */
+    char *base;                  /* const after init, aligned to an arena */
     _Atomic size_t usable_bytes; /* relaxed; grows under the arena lock. Whoever holds a block of
                                     the region got it after the growth that made room for it. */
-    struct vv_pool *pools;  /* const after init: record of granule i */
-    struct vv_arena *arenas; /* const after init: record of arena i */
-    size_t reserved_bytes;  /* arena lock */
+    struct vv_pool *pools;       /* const after init: record of granule i */
+    struct vv_arena *arenas;     /* const after init: record of arena i */
+    size_t reserved_bytes;       /* arena lock */
 };
 
 extern struct vv_region vv_region;

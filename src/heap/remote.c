@@ -64,8 +64,7 @@ static bool is_long(const struct vv_remote_chain *chain) {
 }
 
 void vv_remote_free(struct vv_remote_buffer *buffer, struct vv_pool *pool, struct vv_block *block) {
-    struct vv_remote_chain *chain =
-        &buffer->chains[vv_pool_index_of(pool) % VV_REMOTE_SLOT_COUNT];
+    struct vv_remote_chain *chain = &buffer->chains[vv_pool_index_of(pool) % VV_REMOTE_SLOT_COUNT];
     if (chain->pool != pool) {
         if (chain->pool != NULL) splice(chain);
         *chain = (struct vv_remote_chain){.pool = pool, .first = block, .last = block};

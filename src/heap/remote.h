@@ -2,8 +2,8 @@
  * heap/remote.h - freeing blocks that another thread's heap owns.
  *
  * A thread collects such blocks in a few chains, one per pool, and splices a whole chain into the
- * pool with one compare-and-swap. Moving the cache line of the pool between cores costs 50 - 100 ns,
- * so it should move once for many blocks.
+ * pool with one compare-and-swap. Moving the cache line of the pool between cores costs 50 - 100
+ * ns, so it should move once for many blocks.
  *
  *   pool->remote:  | first block of the chain, 48 bits | block count, 16 bits |
  *

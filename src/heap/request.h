@@ -22,10 +22,11 @@ enum vv_api {
 
 struct vv_request {
     size_t byte_count;
-    size_t alignment;   /* a power of two; VV_QUANTUM_BYTES when the caller did not ask */
+    size_t alignment; /* a power of two; VV_QUANTUM_BYTES when the caller did not ask */
     enum vv_api api;
     bool zeroed;
-    void *const *frame; /* frame pointer of the called function: [0] caller's rbp, [1] return address */
+    void *const
+        *frame; /* frame pointer of the called function: [0] caller's rbp, [1] return address */
 };
 
 /* The frame of the function in which it stands; that function must not be inlined. */

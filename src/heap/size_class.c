@@ -16,8 +16,7 @@ static size_t next_block_bytes(size_t block_bytes) {
 /* The fewest granules that hold enough blocks and waste little. */
 static unsigned pool_granules(size_t block_bytes) {
     size_t wanted_bytes = block_bytes * VV_POOL_MIN_BLOCKS;
-    size_t granules =
-        vv_max(VV_POOL_MIN_GRANULES, vv_divide_up(wanted_bytes, VV_GRANULE_BYTES));
+    size_t granules = vv_max(VV_POOL_MIN_GRANULES, vv_divide_up(wanted_bytes, VV_GRANULE_BYTES));
     while (granules < VV_POOL_MAX_GRANULES) {
         size_t pool_bytes = granules * VV_GRANULE_BYTES;
         if (pool_bytes % block_bytes <= pool_bytes / WASTE_DIVISOR) break;

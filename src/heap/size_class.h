@@ -9,12 +9,12 @@
 
 /* const after vv_classes_init() */
 struct vv_class {
-    uint32_t block_bytes;   /* multiple of the quantum */
-    uint16_t capacity;      /* blocks in a pool */
-    uint8_t granule_count;  /* granules of a pool */
+    uint32_t block_bytes;  /* multiple of the quantum */
+    uint16_t capacity;     /* blocks in a pool */
+    uint8_t granule_count; /* granules of a pool */
     uint8_t spare;
-    uint32_t bin_room;      /* blocks of other pools that a bin accepts between two refills */
-    uint64_t reciprocal;    /* ceil(2^VV_RECIPROCAL_SHIFT / block_bytes) */
+    uint32_t bin_room;   /* blocks of other pools that a bin accepts between two refills */
+    uint64_t reciprocal; /* ceil(2^VV_RECIPROCAL_SHIFT / block_bytes) */
 };
 
 #define VV_QUANTUM_SHIFT (__builtin_ctzll(VV_QUANTUM_BYTES))

@@ -14,16 +14,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-__thread struct vv_local vv_local __attribute__((tls_model("initial-exec"))) = {
-    .front = &vv_heap_none};
+__thread struct vv_local vv_local
+    __attribute__((tls_model("initial-exec"))) = {.front = &vv_heap_none};
 
 static struct vv_lock registry_lock = VV_LOCK(VV_RANK_REGISTRY);
 static sigset_t registry_mask; /* registry lock: signal mask to be restored after it */
 
-static struct vv_thread *threads;                      /* registry lock */
-static struct vv_thread *unused_threads;               /* registry lock; linked by next */
+static struct vv_thread *threads;                        /* registry lock */
+static struct vv_thread *unused_threads;                 /* registry lock; linked by next */
 static _Atomic(struct vv_heap *) orphans[VV_LANE_COUNT]; /* registry lock to change */
-static _Atomic int current_lane;                       /* registry lock to change */
+static _Atomic int current_lane;                         /* registry lock to change */
 
 /* A thread's state is made anew when it allocates after its end (in the destructor of another
  * key), but not for ever: destructors are called four times, and whoever comes after the last

@@ -42,8 +42,7 @@ static int visit_small(struct vv_pool *pool, const struct block_walk *walk) {
     vv_walk_free_blocks(pool, free_set);
     for (uint32_t index = 0; index < pool->carved_count; index++) {
         if ((free_set[index / 64] >> (index % 64) & 1) != 0) continue;
-        struct vv_place place = {
-            .block = vv_pool_block(pool, index), .pool = pool, .index = index};
+        struct vv_place place = {.block = vv_pool_block(pool, index), .pool = pool, .index = index};
         int result = walk->visit(&place, walk->argument);
         if (result != 0) return result;
     }

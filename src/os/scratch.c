@@ -13,7 +13,7 @@ struct chunk {
 
 struct vv_scratch {
     struct chunk *chunks;
-    char *at;    /* in the newest chunk */
+    char *at; /* in the newest chunk */
     char *limit;
     size_t next_bytes; /* size of the next chunk; doubles */
 };

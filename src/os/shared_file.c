@@ -38,8 +38,8 @@ static bool is_ours(const struct vv_shared_file *file, int descriptor) {
 
 static int map_and_keep(struct vv_shared_file *file, int descriptor, size_t span_bytes,
                         bool keep_descriptor) {
-    void *base = mmap(NULL, span_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-                      descriptor, 0);
+    void *base =
+        mmap(NULL, span_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, descriptor, 0);
     if (base == MAP_FAILED || !identify(descriptor, &file->device, &file->inode)) {
         int error = errno;
         close(descriptor);
@@ -62,8 +62,9 @@ int vv_shared_file_create(struct vv_shared_file *file, const char *directory, co
     vv_text_add(&path, name);
     int result = -ENAMETOOLONG;
     if (path.at < path.limit) {
-        int descriptor = open(vv_text_end(&path), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                              S_IRUSR | S_IWUSR);
+        int descriptor =
+            open(vv_text_end(&path), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                 S_IRUSR | S_IWUSR);
         result = descriptor < 0 ? -errno : map_and_keep(file, descriptor, span_bytes, true);
     }
     errno = saved_errno;

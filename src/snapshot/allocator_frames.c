@@ -5,15 +5,48 @@
 #include <string.h>
 
 static const char *const names[] = {
-    "malloc",         "calloc",         "realloc",         "reallocarray",   "aligned_alloc",
-    "memalign",       "posix_memalign", "valloc",          "pvalloc",        "varve_malloc",
-    "varve_calloc",   "varve_realloc",  "varve_aligned_alloc",
-    "xmalloc",        "xcalloc",        "xrealloc",        "xstrdup",        "xstrndup",
-    "xmemdup",        "xnmalloc",       "xzalloc",         "xcharalloc",     "x2realloc",
-    "x2nrealloc",     "xreallocarray",  "xmalloc_failed",  "do_xmalloc",     "do_xrealloc",
-    "g_malloc",       "g_malloc0",      "g_malloc_n",      "g_malloc0_n",    "g_realloc",
-    "g_realloc_n",    "g_try_malloc",   "g_try_malloc0",   "g_slice_alloc",  "g_slice_alloc0",
-    "safe_malloc",    "safe_realloc",   "safe_calloc",     "ck_malloc",
+    "malloc",
+    "calloc",
+    "realloc",
+    "reallocarray",
+    "aligned_alloc",
+    "memalign",
+    "posix_memalign",
+    "valloc",
+    "pvalloc",
+    "varve_malloc",
+    "varve_calloc",
+    "varve_realloc",
+    "varve_aligned_alloc",
+    "xmalloc",
+    "xcalloc",
+    "xrealloc",
+    "xstrdup",
+    "xstrndup",
+    "xmemdup",
+    "xnmalloc",
+    "xzalloc",
+    "xcharalloc",
+    "x2realloc",
+    "x2nrealloc",
+    "xreallocarray",
+    "xmalloc_failed",
+    "do_xmalloc",
+    "do_xrealloc",
+    "g_malloc",
+    "g_malloc0",
+    "g_malloc_n",
+    "g_malloc0_n",
+    "g_realloc",
+    "g_realloc_n",
+    "g_try_malloc",
+    "g_try_malloc0",
+    "g_slice_alloc",
+    "g_slice_alloc0",
+    "safe_malloc",
+    "safe_realloc",
+    "safe_calloc",
+    "ck_malloc",
     "__gnu_cxx::__detail::__allocate",
 };
 
@@ -25,7 +58,8 @@ static bool begins_with(const char *text, const char *prefix) {
 static bool is_library_inside(const char *function) {
     if (!begins_with(function, "std::") && !begins_with(function, "__gnu_cxx::")) return false;
     return strstr(function, "alloc") != NULL || strstr(function, "::_M_create") != NULL ||
-           strstr(function, "::_M_get_node") != NULL || strstr(function, "::_M_construct") != NULL ||
+           strstr(function, "::_M_get_node") != NULL ||
+           strstr(function, "::_M_construct") != NULL ||
            strstr(function, "::__libcpp_operator_new") != NULL;
 }
 

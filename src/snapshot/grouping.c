@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const vv_view_names[VV_VIEW_COUNT + 1] = {"peak", "live", "total", "temporary",
-                                                      "leaks", NULL};
-const char *const vv_key_names[VV_KEY_COUNT + 1] = {"line",   "function",  "file", "module",
-                                                    "traceback", "thread", NULL};
+const char *const vv_view_names[VV_VIEW_COUNT + 1] = {"peak",      "live",  "total",
+                                                      "temporary", "leaks", NULL};
+const char *const vv_key_names[VV_KEY_COUNT + 1] = {"line",      "function", "file", "module",
+                                                    "traceback", "thread",   NULL};
 
 static const char *const api_names[VV_API_COUNT] = {
     [VV_API_NONE] = "(allocation)",
@@ -48,9 +48,8 @@ struct frame_list {
 static void add_frame(struct frame_list *list, struct vv_frame frame) {
     if (list->count == list->capacity) {
         uint32_t capacity = list->capacity == 0 ? 256 : list->capacity * 2;
-        struct vv_frame *frames =
-            vv_scratch_grow(list->scratch, list->frames, list->count * sizeof frame,
-                            capacity * sizeof frame);
+        struct vv_frame *frames = vv_scratch_grow(
+            list->scratch, list->frames, list->count * sizeof frame, capacity * sizeof frame);
         if (frames == NULL) {
             list->failed = true;
             return;
@@ -74,8 +73,7 @@ static void add_location(struct frame_list *list, const struct vv_capture *captu
         .address = location->address,
     };
     for (uint32_t index = 0; index < location->symbol_count; index++) {
-        const struct vv_capture_symbol *symbol =
-            &capture->symbols[location->first_symbol + index];
+        const struct vv_capture_symbol *symbol = &capture->symbols[location->first_symbol + index];
         frame.function = capture->strings[symbol->function];
         frame.file = capture->strings[symbol->file];
         frame.line = symbol->line;
@@ -161,8 +159,8 @@ static uint64_t hash_frame(enum vv_key key, const struct vv_frame *frame) {
 static uint64_t hash_stack(const struct frame_list *list) {
     uint64_t hash = list->count;
     for (uint32_t index = 0; index < list->count; index++) {
-        hash = vv_mix64(hash ^ hash_line(&list->frames[index]) ^
-                        hash_function(&list->frames[index]));
+        hash =
+            vv_mix64(hash ^ hash_line(&list->frames[index]) ^ hash_function(&list->frames[index]));
     }
     return hash;
 }
@@ -278,7 +276,8 @@ static void add_by_thread(struct table *table, const struct vv_capture *capture)
     for (uint32_t index = 0; index < capture->count_count; index++) {
         const struct vv_capture_count *count = &capture->counts[index];
         const struct vv_capture_thread *thread = &capture->threads[count->thread];
-        struct vv_frame frame = {.function = capture->strings[thread->name], .file = "",
+        struct vv_frame frame = {.function = capture->strings[thread->name],
+                                 .file = "",
                                  .module = capture->strings[capture->program],
                                  .address = thread->id};
         uint64_t hash = vv_mix64(thread->id ^ vv_mix64(capture->process_id)) ^ count->thread;
@@ -310,8 +309,7 @@ static void add_by_site(struct table *table, const struct vv_capture *capture) {
     vv_scratch_free(list.scratch);
 }
 
-static void add_totals(struct vv_groups *out, enum vv_view view,
-                       const struct vv_capture *capture) {
+static void add_totals(struct vv_groups *out, enum vv_view view, const struct vv_capture *capture) {
     for (uint32_t index = 0; index < capture->count_count; index++) {
         struct amount amount = amount_of(view, &capture->counts[index]);
         out->bytes += amount.bytes;
@@ -349,7 +347,8 @@ static int by_size(const void *left_row, const void *right_row) {
     if (order == 0) order = strcmp(left->frame.file, right->frame.file);
     if (order == 0) order = by_number(right->frame.line, left->frame.line);
     if (order == 0) order = strcmp(left->frame.function, right->frame.function);
-    return order != 0 ? order : (left->key_hash > right->key_hash) - (left->key_hash < right->key_hash);
+    return order != 0 ? order
+                      : (left->key_hash > right->key_hash) - (left->key_hash < right->key_hash);
 }
 
 static int64_t change_of(const struct vv_group *group) {
@@ -403,8 +402,8 @@ int vv_group_compare(const struct vv_grouping *grouping, const struct vv_capture
     return 0;
 }
 
-int vv_group_stacks(const struct vv_grouping *grouping, struct vv_groups *groups,
-                    size_t row_count, struct vv_scratch *scratch) {
+int vv_group_stacks(const struct vv_grouping *grouping, struct vv_groups *groups, size_t row_count,
+                    struct vv_scratch *scratch) {
     for (size_t index = 0; index < groups->count && index < row_count; index++) {
         struct vv_group *row = &groups->rows[index];
         if (row->biggest_capture == NULL) continue;

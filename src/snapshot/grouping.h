@@ -44,15 +44,15 @@ struct vv_group {
     uint64_t key_hash;
     int64_t bytes;
     int64_t blocks;
-    int64_t old_bytes;  /* of the older capture, in a comparison */
+    int64_t old_bytes; /* of the older capture, in a comparison */
     int64_t old_blocks;
-    struct vv_frame frame;    /* what the group is named after; a thread: `function` is its name */
-    struct vv_frame *stack;   /* of the biggest count in the group, innermost first */
+    struct vv_frame frame;  /* what the group is named after; a thread: `function` is its name */
+    struct vv_frame *stack; /* of the biggest count in the group, innermost first */
     uint32_t stack_depth;
-    uint32_t biggest_site;    /* where that count is, and in which capture */
+    uint32_t biggest_site; /* where that count is, and in which capture */
     const struct vv_capture *biggest_capture;
     int64_t biggest_bytes;
-    uint64_t last_site;       /* the last site that was added, when cumulative */
+    uint64_t last_site; /* the last site that was added, when cumulative */
 };
 
 struct vv_groups {
@@ -92,7 +92,7 @@ int vv_group_compare(const struct vv_grouping *grouping, const struct vv_capture
                      struct vv_scratch *scratch, struct vv_groups *out);
 
 /* Fills in the stacks of the first `row_count` rows. Returns 0 or -ENOMEM. */
-int vv_group_stacks(const struct vv_grouping *grouping, struct vv_groups *groups,
-                    size_t row_count, struct vv_scratch *scratch);
+int vv_group_stacks(const struct vv_grouping *grouping, struct vv_groups *groups, size_t row_count,
+                    struct vv_scratch *scratch);
 
 #endif

@@ -2,7 +2,8 @@
  * symbols/symbols.h - names and lines of addresses, with libdw.
  *
  * Part of the command; the runtime libraries, which need libc only, find it at run time as
- * libvarve-symbols.so beside them (snapshot/names.h). Separate debug files are found by build-id. */
+ * libvarve-symbols.so beside them (snapshot/names.h). Separate debug files are found by build-id.
+ */
 #ifndef VV_SYMBOLS_SYMBOLS_H
 #define VV_SYMBOLS_SYMBOLS_H
 
@@ -32,10 +33,8 @@ __attribute__((visibility("default"))) void vv_symbols_close(struct vv_symbols *
  * first. Without debug information: the function from the symbol table; without symbols: the
  * function's beginning from .eh_frame, as "sub_<address>". Calls nothing when nothing is known.
  * Returns 0; 1 when the module's file is missing or has another build-id; or -ENOMEM. */
-__attribute__((visibility("default"))) int
-vv_symbols_look_up(struct vv_symbols *symbols, const struct vv_symbols_module *module,
-                   uint64_t address,
-                   void (*found)(const struct vv_symbols_frame *frame, void *argument),
-                   void *argument);
+__attribute__((visibility("default"))) int vv_symbols_look_up(
+    struct vv_symbols *symbols, const struct vv_symbols_module *module, uint64_t address,
+    void (*found)(const struct vv_symbols_frame *frame, void *argument), void *argument);
 
 #endif

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT
  * trace/bounds.h - which part of a stack may be read.
  *
- * Rules can be wrong (assembler without annotations) and stacks can be the program's own (coroutines,
- * signal stacks), so no address is read that is not known to be readable. What is known is kept: the
- * thread's own stack, whose end the C library tells, and the last other stack, probed page by page
- * with a system call that fails on unreadable memory. One thread uses its bounds. */
+ * Rules can be wrong (assembler without annotations) and stacks can be the program's own
+ * (coroutines, signal stacks), so no address is read that is not known to be readable. What is
+ * known is kept: the thread's own stack, whose end the C library tells, and the last other stack,
+ * probed page by page with a system call that fails on unreadable memory. One thread uses its
+ * bounds. */
 #ifndef VV_TRACE_BOUNDS_H
 #define VV_TRACE_BOUNDS_H
 
 #include "base/bits.h"
 
 struct vv_bounds {
-    uintptr_t low;   /* of the stack in use: low <= address < high may be read */
+    uintptr_t low; /* of the stack in use: low <= address < high may be read */
     uintptr_t high;
     uintptr_t home_low; /* the same of the thread's own stack; 0: not known yet */
     uintptr_t home_high;

@@ -20,13 +20,13 @@ enum {
 };
 
 enum vv_cfi_place {
-    VV_CFI_SAME,             /* the caller's register has the same value */
-    VV_CFI_UNDEFINED,        /* it is lost; for the return address: there is no caller */
-    VV_CFI_AT_OFFSET,        /* saved at CFA + value */
-    VV_CFI_IS_OFFSET,        /* is CFA + value */
-    VV_CFI_IN_REGISTER,      /* is in register `value` */
-    VV_CFI_AT_EXPRESSION,    /* saved where a DWARF expression says */
-    VV_CFI_IS_EXPRESSION,    /* is what a DWARF expression gives */
+    VV_CFI_SAME,          /* the caller's register has the same value */
+    VV_CFI_UNDEFINED,     /* it is lost; for the return address: there is no caller */
+    VV_CFI_AT_OFFSET,     /* saved at CFA + value */
+    VV_CFI_IS_OFFSET,     /* is CFA + value */
+    VV_CFI_IN_REGISTER,   /* is in register `value` */
+    VV_CFI_AT_EXPRESSION, /* saved where a DWARF expression says */
+    VV_CFI_IS_EXPRESSION, /* is what a DWARF expression gives */
 };
 
 /* For the expressions, `value` is their distance in bytes behind the row's `base`. */
@@ -59,8 +59,7 @@ bool vv_cfi_find_module(uintptr_t address, struct vv_cfi_module *out);
 
 /* The row for an address inside the executing instruction. False: nothing is known, or it is of a
  * kind that this does not understand. */
-bool vv_cfi_find_row(const struct vv_cfi_module *module, uintptr_t address,
-                     struct vv_cfi_row *out);
+bool vv_cfi_find_row(const struct vv_cfi_module *module, uintptr_t address, struct vv_cfi_row *out);
 
 /* The first address of the function; 0: not known. */
 uintptr_t vv_cfi_find_function(const struct vv_cfi_module *module, uintptr_t address);

@@ -17,7 +17,7 @@ struct vv_counters {
     struct vv_shard **pages;        /* by site / VV_SHARDS_PER_PAGE; grows */
     uint32_t page_count;            /* of `pages` */
     struct vv_peak_credit credit;
-    const void *last_block;         /* allocated last by this thread, unless freed */
+    const void *last_block; /* allocated last by this thread, unless freed */
 };
 
 /* Begins to count for the calling thread. False: no room in the store, its events are lost. */

@@ -84,11 +84,11 @@ static inline uint64_t vv_frame_value(uint64_t frame) {
 }
 
 struct vv_node {
-    uint64_t frame;          /* const after publication */
-    uint32_t parent;         /* const after publication; below the node's own number */
-    _Atomic uint32_t site;   /* 0: nothing was allocated here; const once set. VV_NODE_IS_ALIAS +
-                                number: stands for that node, see trace/nodes.h; of no interest to a
-                                reader of the store */
+    uint64_t frame;        /* const after publication */
+    uint32_t parent;       /* const after publication; below the node's own number */
+    _Atomic uint32_t site; /* 0: nothing was allocated here; const once set. VV_NODE_IS_ALIAS +
+                              number: stands for that node, see trace/nodes.h; of no interest to a
+                              reader of the store */
 };
 #define VV_NODE_IS_ALIAS 0x80000000u
 
@@ -129,12 +129,12 @@ enum vv_thread_state { VV_THREAD_LIVE = 1, VV_THREAD_ENDED = 2, VV_THREAD_MERGED
  * s / 64 * 64 ... s / 64 * 64 + 63 at s / 64 % 1024. */
 #define VV_THREAD_DIRECTORY_COUNT 512
 struct vv_store_thread {
-    uint64_t id;                      /* the kernel's thread number */
+    uint64_t id; /* the kernel's thread number */
     char name[16];
-    _Atomic uint32_t state;           /* enum vv_thread_state */
+    _Atomic uint32_t state; /* enum vv_thread_state */
     uint32_t spare;
-    uint64_t started_ns;              /* since the start of the trace */
-    _Atomic uint64_t ended_ns;        /* 0 while it lives */
+    uint64_t started_ns;       /* since the start of the trace */
+    _Atomic uint64_t ended_ns; /* 0 while it lives */
     _Atomic uint64_t histogram[VV_HISTOGRAM_BUCKETS];
     _Atomic vv_page_number directories[VV_THREAD_DIRECTORY_COUNT];
 };
@@ -145,13 +145,13 @@ _Static_assert(sizeof(struct vv_store_thread) <= VV_STORE_PAGE_BYTES, "a thread 
 #define VV_BUILD_ID_MAX_BYTES 32
 #define VV_MODULE_PATH_BYTES 436
 struct vv_store_module {
-    uint64_t begin;             /* lowest address, inclusive */
-    uint64_t end;               /* exclusive */
-    uint64_t bias;              /* address minus the address in the file */
-    uint8_t first_generation;   /* of the frames that may lie in it */
-    uint8_t last_generation;    /* 255 while it is loaded */
-    uint8_t build_id_bytes;     /* 0: it has none */
-    uint8_t is_cut;             /* the path did not fit */
+    uint64_t begin;           /* lowest address, inclusive */
+    uint64_t end;             /* exclusive */
+    uint64_t bias;            /* address minus the address in the file */
+    uint8_t first_generation; /* of the frames that may lie in it */
+    uint8_t last_generation;  /* 255 while it is loaded */
+    uint8_t build_id_bytes;   /* 0: it has none */
+    uint8_t is_cut;           /* the path did not fit */
     uint8_t build_id[VV_BUILD_ID_MAX_BYTES];
     char path[VV_MODULE_PATH_BYTES];
     uint32_t spare;
@@ -174,7 +174,7 @@ enum vv_store_state {
 #define VV_SITE_DIRECTORY_COUNT 12 /* 12 million sites */
 #define VV_STORE_NODE_LIMIT (VV_NODE_DIRECTORY_COUNT * VV_NUMBERS_PER_PAGE * VV_NODES_PER_PAGE)
 #define VV_STORE_SITE_LIMIT (VV_SITE_DIRECTORY_COUNT * VV_NUMBERS_PER_PAGE * VV_SITES_PER_PAGE)
-#define VV_STORE_MODULE_PAGES 256  /* 2048 modules */
+#define VV_STORE_MODULE_PAGES 256 /* 2048 modules */
 #define VV_STORE_THREAD_DIRECTORY_COUNT 16
 #define VV_STORE_THREAD_LIMIT (VV_STORE_THREAD_DIRECTORY_COUNT * VV_NUMBERS_PER_PAGE)
 #define VV_STORE_COMMAND_BYTES 2048
@@ -194,27 +194,27 @@ struct vv_store_header {
     _Atomic uint64_t last_seen_ns; /* since the start of the trace: the last sign of life */
     uint64_t started_ticks;        /* of the processor's time stamp counter */
     _Atomic uint64_t last_seen_ticks;
-    uint64_t run_id;               /* equal for all processes of one `varve run` */
-    uint64_t sample_bytes;         /* mean bytes between samples; 0: every allocation */
-    uint32_t depth_limit;          /* frames kept per stack; 0: all */
-    uint32_t image;                /* how many programs this process ran before (exec) */
-    char program[64];              /* its file name, without folders */
-    uint32_t command_bytes;        /* of `command` in use */
+    uint64_t run_id;        /* equal for all processes of one `varve run` */
+    uint64_t sample_bytes;  /* mean bytes between samples; 0: every allocation */
+    uint32_t depth_limit;   /* frames kept per stack; 0: all */
+    uint32_t image;         /* how many programs this process ran before (exec) */
+    char program[64];       /* its file name, without folders */
+    uint32_t command_bytes; /* of `command` in use */
     uint32_t command_is_cut;
     char command[VV_STORE_COMMAND_BYTES]; /* arguments, each ended by a zero byte */
 
     /* sizes of the tables; raised (release) after the entries have been written */
-    _Atomic uint32_t page_count;   /* pages handed out, with the header's */
+    _Atomic uint32_t page_count; /* pages handed out, with the header's */
     _Atomic uint32_t node_count;
-    _Atomic uint32_t site_count;   /* with the two reserved numbers */
+    _Atomic uint32_t site_count; /* with the two reserved numbers */
     _Atomic uint32_t module_count;
     _Atomic uint32_t thread_count;
 
     /* what could not be recorded */
-    _Atomic uint64_t full_count;        /* allocations whose stack did not fit any more */
-    _Atomic uint64_t lost_count;        /* events of signal handlers that did not fit */
-    _Atomic uint64_t threadless_count;  /* events of threads for which there was no room */
-    _Atomic uint64_t incomplete_count;  /* stacks that end too early */
+    _Atomic uint64_t full_count;       /* allocations whose stack did not fit any more */
+    _Atomic uint64_t lost_count;       /* events of signal handlers that did not fit */
+    _Atomic uint64_t threadless_count; /* events of threads for which there was no room */
+    _Atomic uint64_t incomplete_count; /* stacks that end too early */
 
     /* memory from before the trace, counted when it began */
     uint64_t before_bytes;
@@ -227,8 +227,8 @@ struct vv_store_header {
     _Atomic int64_t max_bytes;
     _Atomic uint32_t epoch;
     _Atomic uint32_t rising;
-    _Atomic uint64_t peak_ticks;  /* when the last peak ended; the present one while rising */
-    _Atomic int64_t credit_bytes; /* what one thread may hold back; 0 with one thread */
+    _Atomic uint64_t peak_ticks;     /* when the last peak ended; the present one while rising */
+    _Atomic int64_t credit_bytes;    /* what one thread may hold back; 0 with one thread */
     _Atomic uint32_t credit_threads; /* the most threads that held back at a time */
     uint32_t spare;
 

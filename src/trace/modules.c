@@ -33,11 +33,11 @@ static struct vv_store_module *module_at(uint32_t index) {
 
 /* --- what a module is --- */
 
-static const ElfW(Ehdr) *elf_header(const struct vv_cfi_module *module) {
+static const ElfW(Ehdr) * elf_header(const struct vv_cfi_module *module) {
     const ElfW(Ehdr) *header = (const void *)module->begin;
-    bool valid = memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 &&
-                 header->e_phoff + header->e_phnum * sizeof(ElfW(Phdr)) <
-                     module->end - module->begin;
+    bool valid =
+        memcmp(header->e_ident, ELFMAG, SELFMAG) == 0 &&
+        header->e_phoff + header->e_phnum * sizeof(ElfW(Phdr)) < module->end - module->begin;
     return valid ? header : NULL;
 }
 
@@ -161,9 +161,8 @@ void vv_modules_check(void) {
     bool retired = false;
     for (uint32_t index = 0; index < module_count(); index++) {
         struct vv_cfi_module now;
-        if (link_maps[index] == NULL ||
-            (vv_cfi_find_module(module_at(index)->begin, &now) &&
-             now.link_map == link_maps[index])) {
+        if (link_maps[index] == NULL || (vv_cfi_find_module(module_at(index)->begin, &now) &&
+                                         now.link_map == link_maps[index])) {
             continue;
         }
         retire_locked(index);

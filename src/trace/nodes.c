@@ -217,8 +217,7 @@ static vv_node_number find_locked(vv_node_number parent, uint64_t frame, uint64_
 }
 
 /* The child of a node, added if it is new. 0: the store is full. */
-static vv_node_number plain_child_locked(vv_node_number parent, uint64_t frame,
-                                         uint32_t function) {
+static vv_node_number plain_child_locked(vv_node_number parent, uint64_t frame, uint32_t function) {
     uint64_t hash = hash_of(parent, frame);
     vv_node_number number = find_locked(parent, frame, hash);
     if (number != 0) return real_node(number);
@@ -289,8 +288,7 @@ uint32_t vv_nodes_site(vv_node_number node) {
 }
 
 vv_node_number vv_nodes_of_site(uint32_t site) {
-    uint32_t count =
-        atomic_load_explicit(&vv_store_header()->site_count, memory_order_acquire);
+    uint32_t count = atomic_load_explicit(&vv_store_header()->site_count, memory_order_acquire);
     if (site < VV_SITE_FIRST || site >= count) return VV_NODE_ROOT;
     return atomic_load_explicit(&site_pages[site / VV_SITES_PER_PAGE][site % VV_SITES_PER_PAGE],
                                 memory_order_relaxed);
@@ -374,10 +372,10 @@ int vv_nodes_inherit(const char *old_store) {
 
     uint32_t node_page_count = (uint32_t)vv_divide_up(node_count, VV_NODES_PER_PAGE);
     uint32_t site_page_count = (uint32_t)vv_divide_up(site_count, VV_SITES_PER_PAGE);
-    if (!copy_pages(old_store, old->node_directories, header->node_directories,
-                    node_pages, node_page_count) ||
-        !copy_pages(old_store, old->site_directories, header->site_directories,
-                    site_pages, site_page_count)) {
+    if (!copy_pages(old_store, old->node_directories, header->node_directories, node_pages,
+                    node_page_count) ||
+        !copy_pages(old_store, old->site_directories, header->site_directories, site_pages,
+                    site_page_count)) {
         return -ENOMEM;
     }
     clear_unpublished_sites(node_count, site_count);

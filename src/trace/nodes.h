@@ -2,7 +2,8 @@
  * trace/nodes.h - the trie of stack frames, and the sites in it.
  *
  * Recursion is folded, or a tree walk of depth n would make 2^n stacks: a path has no function more
- * than twice within VV_FOLD_WINDOW frames. A third frame of a function goes on behind its first one:
+ * than twice within VV_FOLD_WINDOW frames. A third frame of a function goes on behind its first
+ * one:
  *
  *   main f g f h + f   ->   main f + f
  *

@@ -13,8 +13,8 @@
  *        OUTERMOST  there is no caller
  *
  * In the first four the return address is at CFA - 8, the caller's rsp is CFA, and the caller's rbp
- * is at CFA - 8 * slot, or still in rbp when slot is 0. More than 99.9 % of what programs execute is
- * of the first two kinds.
+ * is at CFA - 8 * slot, or still in rbp when slot is 0. More than 99.9 % of what programs execute
+ * is of the first two kinds.
  *
  * The cache has one word per rule, so that reading and writing it needs no lock:
  *

@@ -177,8 +177,8 @@ static inline vv_node_number child(struct vv_stack *stack, vv_node_number parent
 /* The site of a leaf's frame, which has an allocation function and so is not any other frame's. */
 static inline uint32_t leaf_site(struct vv_stack *stack, const struct vv_request *request,
                                  vv_node_number parent) {
-    uint64_t frame = vv_frame_with_api(vv_frame_native(stack->fresh[0].pc, stack->generation),
-                                       request->api);
+    uint64_t frame =
+        vv_frame_with_api(vv_frame_native(stack->fresh[0].pc, stack->generation), request->api);
     struct vv_node_memo *memo = memo_of(stack, parent, frame);
     if (vv_unlikely(memo->frame != frame || memo->parent != parent)) {
         uint32_t site = vv_nodes_site(vv_nodes_child(parent, frame));
@@ -206,8 +206,8 @@ static inline vv_node_number remember(struct vv_stack *stack, uint32_t fresh_cou
     for (uint32_t index = fresh_count; index-- > 0;) {
         struct vv_stack_frame *frame = &stack->frames[stack->count];
         *frame = stack->fresh[index];
-        needs_bp = vv_rule_uses_rbp(frame->rule) ||
-                   (vv_rule_slot_bytes(frame->rule) == 0 && needs_bp);
+        needs_bp =
+            vv_rule_uses_rbp(frame->rule) || (vv_rule_slot_bytes(frame->rule) == 0 && needs_bp);
         frame->needs_bp = needs_bp;
         note_checks(stack, frame, outer, check_end);
         if (index == 0) break; /* the leaf is not counted */
@@ -324,7 +324,8 @@ static inline bool is_last_stack(struct vv_stack *stack, const struct vv_request
            is_same(leaf, &stack->fresh[0]) && hold(stack->checks, leaf->check_end);
 }
 
-/* Only the innermost frames: nothing is remembered, since every frame is another one's outermost. */
+/* Only the innermost frames: nothing is remembered, since every frame is another one's outermost.
+ */
 static VV_NOINLINE uint32_t cut_site(struct vv_stack *stack, const struct vv_request *request,
                                      uint32_t limit) {
     uint32_t count;
@@ -375,8 +376,7 @@ uint32_t vv_stack_site(struct vv_stack *stack, const struct vv_request *request,
     uint32_t count;
     enum walk_end end = walk(stack, WALK_LIMIT, &count);
     if (vv_unlikely(end == WALK_ODD)) {
-        return leaf_site(stack, request,
-                         node_slowly(stack, request, WALK_LIMIT));
+        return leaf_site(stack, request, node_slowly(stack, request, WALK_LIMIT));
     }
     if (end != WALK_MET) stack->count = 0;
     vv_node_number outermost = end == WALK_MET ? VV_NODE_ROOT : outermost_node(end);

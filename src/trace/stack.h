@@ -8,10 +8,10 @@
  *              _start -> main -> ... ->  f              -> (leaf) the call of malloc in f or below
  *
  * A walk goes up from malloc's caller until it meets a remembered frame: the same address at the
- * same stack pointer. What is outside of it is as before if every word that the walk read on its way
- * out of there still has its value: these words are remembered, too, and comparing them is a load and
- * a comparison per frame, without rules or lookups. That is exact, not a guess: the way up is a
- * function of exactly these words.
+ * same stack pointer. What is outside of it is as before if every word that the walk read on its
+ * way out of there still has its value: these words are remembered, too, and comparing them is a
+ * load and a comparison per frame, without rules or lookups. That is exact, not a guess: the way up
+ * is a function of exactly these words.
  *
  *   checks[0 ... frames[i].check_end)   the words read on the way up from frame i
  *
@@ -27,9 +27,9 @@
 #define VV_STACK_FRAMES_MAX 32768
 
 struct vv_stack_frame {
-    uintptr_t pc; /* return address: where the frame goes on */
-    uintptr_t sp; /* stack pointer there */
-    uintptr_t bp; /* rbp there */
+    uintptr_t pc;          /* return address: where the frame goes on */
+    uintptr_t sp;          /* stack pointer there */
+    uintptr_t bp;          /* rbp there */
     uint32_t rule : 31;    /* from this frame to the one outside of it */
     uint32_t needs_bp : 1; /* the way up from here depends on rbp */
     uint32_t check_end;

@@ -42,7 +42,7 @@ enum {
     EXPRESSION_LESS = 0x2d,
     EXPRESSION_NOT_EQUAL = 0x2e,
     EXPRESSION_SKIP = 0x2f,
-    EXPRESSION_LITERAL_0 = 0x30, /* ... 31 */
+    EXPRESSION_LITERAL_0 = 0x30,  /* ... 31 */
     EXPRESSION_REGISTER_0 = 0x70, /* ... 31: register + offset */
     EXPRESSION_NOP = 0x96,
 };
@@ -242,9 +242,7 @@ static bool recover(struct vv_stepper *old, const struct vv_cfi_row *row, unsign
     const struct vv_cfi_rule *rule = &row->rules[number];
     uint64_t address;
     switch ((enum vv_cfi_place)rule->place) {
-    case VV_CFI_SAME:
-        *out = old->registers[number];
-        return (old->known >> number & 1) != 0;
+    case VV_CFI_SAME: *out = old->registers[number]; return (old->known >> number & 1) != 0;
     case VV_CFI_UNDEFINED: return false;
     case VV_CFI_AT_OFFSET: return load(old, cfa + (uint64_t)(int64_t)rule->value, out);
     case VV_CFI_IS_OFFSET: *out = cfa + (uint64_t)(int64_t)rule->value; return true;
@@ -255,8 +253,7 @@ static bool recover(struct vv_stepper *old, const struct vv_cfi_row *row, unsign
     case VV_CFI_AT_EXPRESSION:
         return evaluate(old, vv_cfi_expression(row, rule->value), &cfa, &address) &&
                load(old, address, out);
-    case VV_CFI_IS_EXPRESSION:
-        return evaluate(old, vv_cfi_expression(row, rule->value), &cfa, out);
+    case VV_CFI_IS_EXPRESSION: return evaluate(old, vv_cfi_expression(row, rule->value), &cfa, out);
     default: return false;
     }
 }
@@ -292,9 +289,8 @@ static enum vv_step apply(struct vv_stepper *stepper, const struct vv_cfi_row *r
 static enum vv_step step_by_frame_pointer(struct vv_stepper *stepper) {
     uint64_t frame = stepper->registers[VV_REGISTER_RBP];
     uint64_t saved, address;
-    if ((stepper->known >> VV_REGISTER_RBP & 1) == 0 ||
-        frame < vv_stepper_stack_pointer(stepper) || !load(stepper, frame, &saved) ||
-        !load(stepper, frame + 8, &address) || address == 0) {
+    if ((stepper->known >> VV_REGISTER_RBP & 1) == 0 || frame < vv_stepper_stack_pointer(stepper) ||
+        !load(stepper, frame, &saved) || !load(stepper, frame + 8, &address) || address == 0) {
         return VV_STEP_LOST;
     }
     stepper->registers[VV_REGISTER_RBP] = saved;

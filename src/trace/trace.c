@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * trace/trace.c - the heap's hooks: what happens when a block is allocated, freed or resized. */
+#include "varve/trace.h"
 #include "heap/hooks.h"
 #include "heap/place.h"
 #include "trace/self.h"
 #include "trace/session.h"
-#include "varve/trace.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT
+ * cli/run.c - varve run: runs a program with the library preloaded, and makes captures of the
+ * stores that its processes leave. */
+#include "capture/format.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/program.h"
+#include "report/text.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+enum follow { FOLLOW_NONE, FOLLOW_FORK, FOLLOW_EXEC };
+static const char *const follow_names[] = {"none", "fork", "exec", NULL};
+
+struct run {
+    /* options */
+    const char *output;
+    bool overwrite;
+    bool quiet;
+    bool with_allocator_frames;
+    uint64_t sample_bytes;
+    uint64_t depth;
+    uint64_t top;
+    int follow;
+    int key;
+
+    char program[VV_PATH_BYTES];
+    char library[VV_PATH_BYTES];
+    char folder[VV_PATH_BYTES]; /* of the stores */
+    uint64_t id;
+    pid_t process;
+    int status;
+    uint64_t duration_ns;
+
+    struct vv_symbols *symbols;
+    unsigned written_count;
+    unsigned running_count;
+    bool failed; /* a capture could not be written */
+    char main_path[VV_PATH_BYTES];
+    struct vv_capture *biggest;
+    char biggest_path[VV_PATH_BYTES];
+};
+
+/* --- the folder of the stores --- */
+
+#define ROOM_NEEDED_BYTES ((uint64_t)256 << 20)
+
+static bool has_room(const char *folder) {
+    struct statvfs status;
+    return statvfs(folder, &status) == 0 && access(folder, W_OK | X_OK) == 0 &&
+           (uint64_t)status.f_bavail * status.f_frsize >= ROOM_NEEDED_BYTES;
+}
+
+static bool make_folder(struct run *run) {
+    const char *temporary = getenv("TMPDIR");
+    const char *folders[] = {"/dev/shm", temporary != NULL ? temporary : "/tmp", "/tmp"};
+    for (unsigned index = 0; index < 3; index++) {
+        if (index < 2 && !has_room(folders[index])) continue;
+        snprintf(run->folder, sizeof run->folder, "%s/varve-XXXXXX", folders[index]);
+        if (mkdtemp(run->folder) != NULL) return true;
+    }
+    fprintf(stderr, "varve: cannot make a folder for the trace in /dev/shm, TMPDIR or /tmp: %s\n",
+            strerror(errno));
+    return false;
+}
+
+/* Removes the folder with what is left in it. */
+static void remove_folder(const char *folder) {
+    DIR *directory = opendir(folder);
+    const struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        if (entry->d_name[0] != '.') unlinkat(dirfd(directory), entry->d_name, 0);
+    }
+    if (directory != NULL) closedir(directory);
+    rmdir(folder);
+}
+
+/* --- the program's environment --- */
+
+static void set_number(const char *name, uint64_t number) {
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, number);
+    setenv(name, text, 1);
+}
+
+static void prepare(void *argument) {
+    const struct run *run = argument;
+    vv_library_preload(run->library);
+    setenv("VARVE_TRACE", run->folder, 1);
+    set_number("VARVE_RUN_ID", run->id);
+    set_number("VARVE_TRACE_DEPTH", run->depth);
+    set_number("VARVE_TRACE_SAMPLE", run->sample_bytes);
+    setenv("VARVE_TRACE_FOLLOW", follow_names[run->follow], 1);
+    set_number("VARVE_TRACE_ROOT", (uint64_t)getpid());
+}
+
+/* --- the stores --- */
+
+struct store {
+    unsigned process;
+    unsigned image;
+    bool is_last; /* of its process's images */
+};
+
+struct stores {
+    struct store *stores;
+    unsigned count;
+};
+
+static int by_process(const void *left_store, const void *right_store) {
+    const struct store *left = left_store;
+    const struct store *right = right_store;
+    if (left->process != right->process) return left->process < right->process ? -1 : 1;
+    return left->image < right->image ? -1 : 1;
+}
+
+static bool list_stores(const struct run *run, struct stores *out) {
+    *out = (struct stores){.count = 0};
+    DIR *directory = opendir(run->folder);
+    const struct dirent *entry;
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        struct store store = {.is_last = true};
+        int end = 0;
+        if (sscanf(entry->d_name, "%u-%u.store%n", &store.process, &store.image, &end) != 2 ||
+            end == 0) {
+            continue;
+        }
+        struct store *grown = realloc(out->stores, (out->count + 1) * sizeof *grown);
+        if (grown == NULL) break;
+        out->stores = grown;
+        out->stores[out->count++] = store;
+    }
+    if (directory != NULL) closedir(directory);
+    if (out->count > 0) qsort(out->stores, out->count, sizeof *out->stores, by_process);
+    for (unsigned index = 0; index + 1 < out->count; index++) {
+        out->stores[index].is_last = out->stores[index].process != out->stores[index + 1].process;
+    }
+    return out->count > 0;
+}
+
+/* --- captures --- */
+
+/* A program's name as part of a file name. */
+static void safe_name(const char *program, char name[64]) {
+    size_t length = 0;
+    for (; program[length] != '\0' && length < 63; length++) {
+        char letter = program[length];
+        name[length] = letter == '/' || letter < ' ' ? '_' : letter;
+    }
+    if (length == 0) name[length++] = '_';
+    name[length] = '\0';
+}
+
+static bool is_main(const struct run *run, const struct store *store) {
+    return store->process == (unsigned)run->process && store->is_last;
+}
+
+/* program.pid.varve, or what -o says; others beside it: stem.program.pid.varve. */
+static void name_capture(const struct run *run, const struct store *store,
+                         const struct vv_capture *capture, char path[VV_PATH_BYTES]) {
+    char program[64], image[16] = "";
+    char stem[VV_PATH_BYTES - 256] = "";
+    if (run->output != NULL && is_main(run, store)) {
+        snprintf(path, VV_PATH_BYTES, "%s", run->output);
+        return;
+    }
+    safe_name(capture->strings[capture->program], program);
+    if (!store->is_last) snprintf(image, sizeof image, ".%u", store->image);
+    if (run->output != NULL) {
+        size_t length = strlen(run->output);
+        if (length > 6 && strcmp(run->output + length - 6, ".varve") == 0) length -= 6;
+        snprintf(stem, sizeof stem, "%.*s.", (int)length, run->output);
+    }
+    snprintf(path, VV_PATH_BYTES, "%s%s.%u%s.varve", stem, program, store->process, image);
+}
+
+static void complain_write(struct run *run, const char *path, const char *store, int error) {
+    run->failed = true;
+    if (error == -EEXIST) {
+        fprintf(stderr,
+                "varve: %s exists already; give another name with -o, or -f to overwrite "
+                "it. The trace is in %s\n",
+                path, store);
+    } else {
+        fprintf(stderr,
+                "varve: cannot write %s: %s. The trace is in %s, and varve report reads "
+                "it there\n",
+                path, strerror(-error), store);
+    }
+}
+
+static void keep_biggest(struct run *run, struct vv_capture *capture, const char *path) {
+    if (run->biggest != NULL && run->biggest->peak_bytes >= capture->peak_bytes) {
+        vv_capture_free(capture);
+        return;
+    }
+    vv_capture_free(run->biggest);
+    run->biggest = capture;
+    snprintf(run->biggest_path, sizeof run->biggest_path, "%s", path);
+}
+
+/* Makes a capture of a store and removes the store. */
+static void convert(struct run *run, const struct store *store) {
+    char store_path[VV_PATH_BYTES + 64], path[VV_PATH_BYTES], sentence[256];
+    struct vv_capture *capture;
+    snprintf(store_path, sizeof store_path, "%s/%u-%u.store", run->folder, store->process,
+             store->image);
+    if (vv_capture_read_file(store_path, &capture, sentence, sizeof sentence) < 0) {
+        fprintf(stderr, "varve: the trace of process %u cannot be read: %s\n", store->process,
+                sentence);
+        run->failed = true;
+        return;
+    }
+    if (is_main(run, store)) {
+        capture->wait_status = run->status;
+        if (store->image == 0) capture->duration_ns = run->duration_ns;
+    } else if (capture->count_count == 0) {
+        vv_capture_free(capture);
+        unlink(store_path);
+        return;
+    }
+    size_t byte_count;
+    vv_name_locations(capture, run->symbols);
+    name_capture(run, store, capture, path);
+    const void *bytes = vv_capture_encode(capture, &byte_count);
+    int result =
+        bytes != NULL ? vv_capture_write_file(path, bytes, byte_count, run->overwrite) : -ENOMEM;
+    if (result < 0) {
+        complain_write(run, path, store_path, result);
+        vv_capture_free(capture);
+        return;
+    }
+    unlink(store_path);
+    run->written_count++;
+    if (is_main(run, store)) snprintf(run->main_path, sizeof run->main_path, "%s", path);
+    keep_biggest(run, capture, path);
+}
+
+static bool is_running(const struct run *run, const struct store *store) {
+    return store->process != (unsigned)run->process && store->is_last &&
+           kill((pid_t)store->process, 0) == 0;
+}
+
+static void convert_all(struct run *run, const struct stores *stores) {
+    for (unsigned index = 0; index < stores->count; index++) {
+        if (is_running(run, &stores->stores[index])) run->running_count++;
+        convert(run, &stores->stores[index]);
+    }
+}
+
+/* --- the summary --- */
+
+static void print_top(const struct run *run) {
+    struct vv_grouping grouping = {.view = VV_VIEW_PEAK,
+                                   .key = (enum vv_key)run->key,
+                                   .with_allocator_frames = run->with_allocator_frames};
+    const struct vv_capture *captures[] = {run->biggest};
+    struct vv_scratch *scratch = vv_scratch_new();
+    struct vv_groups groups;
+    if (scratch != NULL && vv_group(&grouping, captures, 1, scratch, &groups) == 0 &&
+        vv_group_stacks(&grouping, &groups, run->top, scratch) == 0) {
+        vv_print_rows(stderr, &grouping, &groups, run->top);
+    }
+    vv_scratch_free(scratch);
+}
+
+static void print_summary(const struct run *run) {
+    if (run->biggest == NULL) return;
+    struct vv_capture *captures[] = {run->biggest};
+    struct vv_loaded loaded = {captures, 1};
+    fprintf(stderr, "\nvarve: ");
+    vv_print_header(stderr, &loaded);
+    fputc('\n', stderr);
+    print_top(run);
+    vv_print_losses(stderr, &loaded);
+    if (run->written_count > 1) {
+        fprintf(stderr, "\nvarve: %u processes were recorded; this was the biggest of them\n",
+                run->written_count);
+    }
+    fprintf(stderr, "\nvarve: more with: varve report %s\n", run->biggest_path);
+}
+
+static int finish(struct run *run) {
+    int code = vv_exit_code(run->status);
+    struct stores stores;
+    if (!list_stores(run, &stores)) {
+        fprintf(stderr, "varve: the program left no trace: it may have cleared LD_PRELOAD from the "
+                        "environment, or not use the C library\n");
+        remove_folder(run->folder);
+        return code != 0 ? code : VV_EXIT_OWN;
+    }
+    run->symbols = vv_symbols_open();
+    if (run->symbols == NULL) return VV_EXIT_OWN;
+    convert_all(run, &stores);
+    vv_symbols_close(run->symbols);
+    free(stores.stores);
+    if (!run->quiet) print_summary(run);
+    if (run->running_count > 0) {
+        fprintf(stderr,
+                "varve: %u processes of the run are still running; their captures end "
+                "here\n",
+                run->running_count);
+    }
+    vv_capture_free(run->biggest);
+    if (!run->failed) remove_folder(run->folder);
+    return run->failed && code == 0 ? VV_EXIT_OWN : code;
+}
+
+/* --- the command --- */
+
+static uint64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Before anything runs: a long run must not end with "the file exists". */
+static bool output_is_possible(const struct run *run) {
+    char folder[VV_PATH_BYTES];
+    snprintf(folder, sizeof folder, "%s", run->output != NULL ? run->output : "./x");
+    char *slash = strrchr(folder, '/');
+    if (slash == folder) slash++;
+    if (slash != NULL) *slash = '\0';
+    if (access(slash != NULL ? folder : ".", W_OK | X_OK) != 0) {
+        fprintf(stderr, "varve: cannot write captures to the folder %s: %s\n",
+                slash != NULL ? folder : ".", strerror(errno));
+        return false;
+    }
+    struct stat status;
+    if (run->output == NULL || lstat(run->output, &status) != 0) return true;
+    if (!S_ISREG(status.st_mode)) {
+        fprintf(stderr, "varve: %s is not a regular file; give another name with -o\n",
+                run->output);
+        return false;
+    }
+    if (run->overwrite) return true;
+    fprintf(stderr, "varve: %s exists already; give another name with -o, or -f to overwrite it\n",
+            run->output);
+    return false;
+}
+
+static int run_program(struct run *run, char **argv) {
+    int code = vv_program_find(argv[0], run->program);
+    if (code != 0) return code;
+    if (!vv_library_find(run->library)) return VV_EXIT_OWN;
+    if (!output_is_possible(run)) return VV_EXIT_USAGE;
+    if (getrandom(&run->id, sizeof run->id, 0) != sizeof run->id || !make_folder(run)) {
+        return VV_EXIT_OWN;
+    }
+    run->id >>= 1;
+    uint64_t started_ns = now_ns();
+    run->process = vv_program_start(run->program, argv, prepare, run);
+    if (run->process < 0) {
+        remove_folder(run->folder);
+        return VV_EXIT_NO_EXEC;
+    }
+    run->status = vv_program_wait(run->process);
+    run->duration_ns = now_ns() - started_ns;
+    return finish(run);
+}
+
+int vv_command_run(int argc, char **argv) {
+    static struct run run = {.follow = FOLLOW_EXEC, .top = 10};
+    const struct vv_option options[] = {
+        {"output", 'o', VV_OPTION_TEXT, &run.output, NULL, 0, "FILE",
+         "the capture; usual: PROGRAM.PID.varve"},
+        {"force", 'f', VV_OPTION_FLAG, &run.overwrite, NULL, 0, NULL, "overwrite it"},
+        {"sample", 0, VV_OPTION_MAYBE_NUMBER, &run.sample_bytes, NULL, 524288, "BYTES",
+         "record one allocation in so many bytes; usual: all"},
+        {"depth", 0, VV_OPTION_NUMBER, &run.depth, NULL, 0, "N",
+         "frames to keep of each stack; usual: all"},
+        {"follow", 0, VV_OPTION_CHOICE, &run.follow, follow_names, 0, "WHAT",
+         "none, fork, or exec (usual): which child processes to record"},
+        {"by", 'b', VV_OPTION_CHOICE, &run.key, vv_key_names, 0, "KEY",
+         "of the summary: as report"},
+        {"top", 'n', VV_OPTION_NUMBER, &run.top, NULL, 0, "N", "rows of the summary; usual: 10"},
+        {"allocator-frames", 0, VV_OPTION_FLAG, &run.with_allocator_frames, NULL, 0, NULL,
+         "show malloc, operator new and their wrappers"},
+        {"quiet", 'q', VV_OPTION_FLAG, &run.quiet, NULL, 0, NULL, "no summary"},
+        {NULL, 0, VV_OPTION_FLAG, NULL, NULL, 0, NULL, NULL},
+    };
+    const struct vv_command command = {
+        "run", "[OPTIONS] -- PROGRAM ARGUMENTS...",
+        "Runs a program and records who allocates what, exactly. The exit code is the program's.",
+        options, true};
+    int program = vv_options_read(&command, argc, argv);
+    if (program < 0) return program == -2 ? VV_EXIT_SUCCESS : VV_EXIT_USAGE;
+    if (program == argc) {
+        fprintf(stderr, "varve run: which program? varve run -- PROGRAM ARGUMENTS...\n");
+        return VV_EXIT_USAGE;
+    }
+    return run_program(&run, argv + program);
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+#include "report/text.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* --- sizes --- */
+
+const char *vv_size_text(int64_t bytes, char text[VV_SIZE_TEXT_BYTES]) {
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+    double size = (double)(bytes < 0 ? -bytes : bytes);
+    const char *sign = bytes < 0 ? "-" : "";
+    if (size < 1024) {
+        snprintf(text, VV_SIZE_TEXT_BYTES, "%s%d B", sign, (int)size);
+        return text;
+    }
+    unsigned unit = 0;
+    for (size /= 1024; size >= 1023.95 && unit < 3; unit++) size /= 1024;
+    snprintf(text, VV_SIZE_TEXT_BYTES, "%s%.1f %s", sign, size, units[unit]);
+    return text;
+}
+
+static const char *signed_size_text(int64_t bytes, char text[VV_SIZE_TEXT_BYTES]) {
+    char plain[VV_SIZE_TEXT_BYTES];
+    snprintf(text, VV_SIZE_TEXT_BYTES, "%s%s", bytes > 0 ? "+" : "", vv_size_text(bytes, plain));
+    return text;
+}
+
+/* --- the terminal --- */
+
+static bool has_colours(FILE *out) {
+    const char *terminal = getenv("TERM");
+    return isatty(fileno(out)) && getenv("NO_COLOR") == NULL && terminal != NULL &&
+           strcmp(terminal, "dumb") != 0;
+}
+
+#define USUAL_COLUMNS 100
+
+static int columns(FILE *out) {
+    struct winsize size;
+    if (!isatty(fileno(out))) return 0; /* do not cut what goes into a file */
+    return ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col > 40 ? size.ws_col
+                                                                          : USUAL_COLUMNS;
+}
+
+/* --- the header --- */
+
+static void print_command(FILE *out, const struct vv_capture *capture) {
+    fprintf(out, "  command    ");
+    for (uint32_t index = 0; index < capture->argument_count && index < 40; index++) {
+        const char *argument = capture->strings[capture->arguments[index]];
+        bool is_plain = argument[0] != '\0' && strpbrk(argument, " \t\n'\"\\$`*?|&;<>()") == NULL;
+        fprintf(out, is_plain ? "%s%s" : "%s'%s'", index > 0 ? " " : "", argument);
+    }
+    fprintf(out, "%s\n", capture->argument_count > 40 || capture->command_is_cut ? " ..." : "");
+}
+
+static void print_end(FILE *out, const struct vv_capture *capture) {
+    int status = capture->wait_status;
+    if (status >= 0 && WIFSIGNALED(status)) {
+        fprintf(out, ", killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    } else if (status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+        fprintf(out, ", exit code %d", WEXITSTATUS(status));
+    } else if (capture->end == VV_CAPTURE_UNKNOWN && status < 0) {
+        fprintf(out, ", ended by exec, _exit or a signal");
+    }
+}
+
+static void print_process(FILE *out, const struct vv_capture *capture) {
+    char peak[VV_SIZE_TEXT_BYTES], live[VV_SIZE_TEXT_BYTES], total[VV_SIZE_TEXT_BYTES];
+    fprintf(out, "%s, process %" PRIu64 ", %.2f s", capture->strings[capture->program],
+            capture->process_id, (double)capture->duration_ns / 1e9);
+    print_end(out, capture);
+    fprintf(out, "\n");
+    print_command(out, capture);
+    fprintf(out, "  peak       %s in %" PRId64 " blocks", vv_size_text(capture->peak_bytes, peak),
+            capture->peak_count);
+    if (capture->duration_ns > 0) fprintf(out, ", at %.2f s", (double)capture->peak_ns / 1e9);
+    fprintf(out,
+            "\n  at the end %s in %" PRId64 " blocks\n  in all     %s in %" PRIu64 " allocations\n",
+            vv_size_text(capture->live_bytes, live), capture->live_count,
+            vv_size_text((int64_t)capture->total_bytes, total), capture->total_count);
+}
+
+void vv_print_header(FILE *out, const struct vv_loaded *loaded) {
+    if (loaded->count == 1) {
+        print_process(out, loaded->captures[0]);
+        return;
+    }
+    char text[VV_SIZE_TEXT_BYTES];
+    int64_t peak = 0;
+    fprintf(out, "%u processes of one run\n", loaded->count);
+    for (unsigned index = 0; index < loaded->count; index++) {
+        const struct vv_capture *capture = loaded->captures[index];
+        fprintf(out, "  %-24s process %-8" PRIu64 " peak %s\n", capture->strings[capture->program],
+                capture->process_id, vv_size_text(capture->peak_bytes, text));
+        peak += capture->peak_bytes;
+    }
+    fprintf(out, "  the sum of their peaks, which need not be at one time: %s\n",
+            vv_size_text(peak, text));
+}
+
+/* --- losses --- */
+
+static void print_loss(FILE *out, uint64_t count, const char *what) {
+    if (count > 0) fprintf(out, "note: %" PRIu64 " %s\n", count, what);
+}
+
+static void print_losses_of(FILE *out, const struct vv_capture *capture) {
+    char text[VV_SIZE_TEXT_BYTES];
+    if (capture->is_cut) {
+        fprintf(out, "note: the capture was cut off; what could be read of it is shown\n");
+    }
+    if (capture->sample_bytes > 0) {
+        fprintf(out, "note: sampled, one in %s on average: sizes are estimates\n",
+                vv_size_text((int64_t)capture->sample_bytes, text));
+    }
+    if (capture->peak_error_bytes > 0) {
+        fprintf(out, "note: with several threads the peak is exact to %s\n",
+                vv_size_text((int64_t)capture->peak_error_bytes, text));
+    }
+    if (capture->before_bytes > 0) {
+        fprintf(out,
+                "note: %s in %" PRIu64 " blocks were there before the trace, and are not "
+                "in these numbers\n",
+                vv_size_text((int64_t)capture->before_bytes, text), capture->before_count);
+    }
+    if (capture->inherited_bytes > 0) {
+        fprintf(out, "note: %s in %" PRIu64 " blocks were inherited by fork\n",
+                vv_size_text((int64_t)capture->inherited_bytes, text), capture->inherited_count);
+    }
+    print_loss(out, capture->full_count, "stacks found the tables full and are not told apart");
+    print_loss(out, capture->lost_count,
+               "allocations by signal handlers that interrupted the allocator are not counted");
+    print_loss(out, capture->threadless_count,
+               "events of threads for which there was no room are not counted");
+    print_loss(out, capture->incomplete_count, "stacks could not be followed to their beginning");
+}
+
+void vv_print_losses(FILE *out, const struct vv_loaded *loaded) {
+    for (unsigned index = 0; index < loaded->count; index++) {
+        print_losses_of(out, loaded->captures[index]);
+    }
+}
+
+/* --- rows --- */
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* Paths below the current folder without it. */
+static const char *short_path(const char *path) {
+    static char folder[4096];
+    if (folder[0] == '\0' && getcwd(folder, sizeof folder) == NULL) folder[0] = '/';
+    size_t length = strlen(folder);
+    return strncmp(path, folder, length) == 0 && path[length] == '/' ? path + length + 1 : path;
+}
+
+#define NAME_BYTES 1024
+
+static void name_function(const struct vv_frame *frame, char *text, size_t capacity) {
+    if (frame->function[0] != '\0') {
+        snprintf(text, capacity, "%s", frame->function);
+    } else if (frame->module[0] != '\0') {
+        snprintf(text, capacity, "%s+0x%" PRIx64, base_name(frame->module), frame->address);
+    } else {
+        snprintf(text, capacity, "0x%" PRIx64, frame->address);
+    }
+}
+
+static void name_place(const struct vv_frame *frame, char *text, size_t capacity) {
+    if (frame->file[0] != '\0') {
+        snprintf(text, capacity, "%s:%" PRIu32, short_path(frame->file), frame->line);
+    } else if (frame->module[0] != '\0') {
+        snprintf(text, capacity, "in %s", base_name(frame->module));
+    } else {
+        text[0] = '\0';
+    }
+}
+
+static void name_frame(const struct vv_frame *frame, char *text, size_t capacity) {
+    char function[NAME_BYTES / 2], place[NAME_BYTES / 2];
+    name_function(frame, function, sizeof function);
+    name_place(frame, place, sizeof place);
+    snprintf(text, capacity, "%s%s%s", function, place[0] != '\0' ? "  " : "", place);
+}
+
+static void name_row(enum vv_key key, const struct vv_frame *frame, char *text, size_t capacity) {
+    char function[NAME_BYTES];
+    switch (key) {
+    case VV_KEY_FUNCTION:
+        name_function(frame, function, sizeof function);
+        snprintf(text, capacity, "%.*s%s%.200s", NAME_BYTES - 250, function,
+                 frame->module[0] != '\0' ? "  in " : "", base_name(frame->module));
+        break;
+    case VV_KEY_FILE:
+        snprintf(text, capacity, "%s",
+                 frame->file[0] != '\0' ? short_path(frame->file) : base_name(frame->module));
+        break;
+    case VV_KEY_MODULE:
+        snprintf(text, capacity, "%s", frame->module[0] != '\0' ? frame->module : "(no module)");
+        break;
+    case VV_KEY_THREAD:
+        snprintf(text, capacity, "%s  thread %" PRIu64, frame->function, frame->address);
+        break;
+    default: name_frame(frame, text, capacity);
+    }
+}
+
+static double share(int64_t part, int64_t whole) {
+    return whole > 0 ? 100.0 * (double)part / (double)whole : 0;
+}
+
+static const char *view_heading(enum vv_view view) {
+    switch (view) {
+    case VV_VIEW_PEAK: return "at the peak";
+    case VV_VIEW_LIVE: return "live at the end";
+    case VV_VIEW_TOTAL: return "allocated in all";
+    case VV_VIEW_TEMPORARY: return "freed at once (before the thread allocated again)";
+    default: return "never freed";
+    }
+}
+
+static void print_name(FILE *out, const char *name, int used_columns) {
+    int width = columns(out);
+    if (width > 0 && width > used_columns + 20 && (int)strlen(name) > width - used_columns) {
+        fprintf(out, "%.*s...\n", width - used_columns - 3, name);
+    } else {
+        fprintf(out, "%s\n", name);
+    }
+}
+
+static void print_stack(FILE *out, const struct vv_group *row, int indent) {
+    char name[NAME_BYTES];
+    for (uint32_t index = 0; index < row->stack_depth; index++) {
+        name_frame(&row->stack[index], name, sizeof name);
+        fprintf(out, "%*s", indent, "");
+        print_name(out, name, indent);
+    }
+}
+
+void vv_print_rows(FILE *out, const struct vv_grouping *grouping, const struct vv_groups *groups,
+                   size_t top) {
+    char size[VV_SIZE_TEXT_BYTES], name[NAME_BYTES];
+    bool colours = has_colours(out);
+    int64_t rest_bytes = groups->bytes;
+    int64_t rest_blocks = groups->blocks;
+    fprintf(out, "%11s %6s %10s  %s, by %s%s\n", "bytes", "share", "blocks",
+            view_heading(grouping->view), vv_key_names[grouping->key],
+            grouping->cumulative ? ", with what it called" : "");
+    size_t count = groups->count < top ? groups->count : top;
+    for (size_t index = 0; index < count; index++) {
+        const struct vv_group *row = &groups->rows[index];
+        if (row->bytes == 0 && row->blocks == 0) break;
+        name_row(grouping->key, &row->frame, name, sizeof name);
+        fprintf(out, "%s%11s%s %5.1f%% %10" PRId64 "  ", colours ? "\033[1m" : "",
+                vv_size_text(row->bytes, size), colours ? "\033[0m" : "",
+                share(row->bytes, groups->bytes), row->blocks);
+        print_name(out, name, 31);
+        if (grouping->key == VV_KEY_TRACEBACK && row->stack_depth > 1) {
+            struct vv_group callers = *row;
+            callers.stack++;
+            callers.stack_depth--;
+            print_stack(out, &callers, 33);
+        }
+        rest_bytes -= row->bytes;
+        rest_blocks -= row->blocks;
+    }
+    if (!grouping->cumulative && groups->count > count) {
+        fprintf(out, "%11s %5.1f%% %10" PRId64 "  in %zu more\n", vv_size_text(rest_bytes, size),
+                share(rest_bytes, groups->bytes), rest_blocks, groups->count - count);
+    }
+    fprintf(out, "%11s %6s %10" PRId64 "  in all\n", vv_size_text(groups->bytes, size), "",
+            groups->blocks);
+}
+
+void vv_print_changes(FILE *out, const struct vv_grouping *grouping, const struct vv_groups *groups,
+                      size_t top) {
+    char size[VV_SIZE_TEXT_BYTES], change[VV_SIZE_TEXT_BYTES], name[NAME_BYTES];
+    bool colours = has_colours(out);
+    fprintf(out, "%12s %12s %10s  %s, by %s\n", "change", "now", "blocks",
+            view_heading(grouping->view), vv_key_names[grouping->key]);
+    size_t shown = 0;
+    size_t unchanged = 0;
+    for (size_t index = 0; index < groups->count; index++) {
+        const struct vv_group *row = &groups->rows[index];
+        int64_t bytes = row->bytes - row->old_bytes;
+        int64_t blocks = row->blocks - row->old_blocks;
+        if (bytes == 0 && blocks == 0) {
+            unchanged++;
+            continue;
+        }
+        if (shown++ >= top) continue;
+        name_row(grouping->key, &row->frame, name, sizeof name);
+        const char *colour = !colours || bytes == 0 ? "" : bytes > 0 ? "\033[31m" : "\033[32m";
+        fprintf(out, "%s%12s%s %12s %+10" PRId64 "  ", colour, signed_size_text(bytes, change),
+                colour[0] != '\0' ? "\033[0m" : "", vv_size_text(row->bytes, size), blocks);
+        print_name(out, name, 39);
+    }
+    if (shown > top) fprintf(out, "%12s %12s %10s  and %zu more\n", "", "", "", shown - top);
+    if (unchanged > 0) fprintf(out, "%12s %12s %10s  %zu unchanged\n", "", "", "", unchanged);
+    fprintf(out, "%12s %12s %+10" PRId64 "  in all\n",
+            signed_size_text(groups->bytes - groups->old_bytes, change),
+            vv_size_text(groups->bytes, size), groups->blocks - groups->old_blocks);
+}
