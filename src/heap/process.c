@@ -9,12 +9,14 @@
 #include "heap/hooks.h"
 #include "heap/region.h"
 #include "heap/size_class.h"
+#include "heap/stats.h"
 #include "heap/thread.h"
 #include "os/environment.h"
 #include "os/signals.h"
 #include "varve/heap.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +25,7 @@ static struct vv_lock process_lock = VV_LOCK(VV_RANK_PROCESS);
 static _Atomic bool initialised; /* release after init, acquire before use */
 static pthread_key_t thread_key;
 static bool stats_at_exit;
+static bool stats_as_json;
 
 /* --- options --- */
 
@@ -58,10 +61,16 @@ static void read_purge_delay(void) {
     }
 }
 
+static void read_stats(void) {
+    const char *value = vv_environment("VARVE_STATS");
+    stats_as_json = value != NULL && strcmp(value, "json") == 0;
+    stats_at_exit = stats_as_json || read_switch("VARVE_STATS");
+}
+
 static void read_options(void) {
     read_purge_delay();
     if (read_switch("VARVE_DEBUG")) vv_debug_enable();
-    stats_at_exit = read_switch("VARVE_STATS");
+    read_stats();
 }
 
 /* --- beginning --- */
@@ -103,9 +112,20 @@ __attribute__((constructor)) static void process_constructed(void) {
 
 /* --- end --- */
 
-static void write_to_stderr(const char *text, size_t length, void *argument) {
-    (void)argument;
-    vv_write_all(STDERR_FILENO, text, length);
+static void write_stats(const char *text, size_t length, void *argument) {
+    const int *descriptor = argument;
+    vv_write_all(*descriptor, text, length);
+}
+
+/* Where VARVE_STATS_FILE says, at its end, so that several processes can write; or stderr. */
+static int open_stats_file(void) {
+    const char *path = vv_environment("VARVE_STATS_FILE");
+    if (path == NULL) return STDERR_FILENO;
+    int descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC,
+                          S_IRUSR | S_IWUSR);
+    if (descriptor >= 0) return descriptor;
+    complain("VARVE_STATS_FILE", path, "it cannot be written to");
+    return STDERR_FILENO;
 }
 
 __attribute__((destructor)) static void process_ended(void) {
@@ -114,5 +134,11 @@ __attribute__((destructor)) static void process_ended(void) {
     if (!stats_at_exit) return;
     static varve_heap_stats_data stats;
     varve_heap_stats(&stats);
-    varve_heap_stats_write(&stats, write_to_stderr, NULL);
+    int descriptor = open_stats_file();
+    if (stats_as_json) {
+        vv_heap_stats_write_json(&stats, write_stats, &descriptor);
+    } else {
+        varve_heap_stats_write(&stats, write_stats, &descriptor);
+    }
+    if (descriptor != STDERR_FILENO) close(descriptor);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "varve/heap.h"
+#include "heap/stats.h"
 
 #include "base/text.h"
 #include "heap/arena.h"
@@ -10,6 +10,7 @@
 
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 _Static_assert(VV_CLASS_COUNT <= VARVE_CLASS_MAX, "the public struct has room for all classes");
 
@@ -212,4 +213,64 @@ void varve_heap_stats_write(const varve_heap_stats_data *stats,
     }
     write_class(&writer, "medium", &stats->medium);
     write_class(&writer, "huge  ", &stats->huge);
+}
+
+/* --- for programs --- */
+
+static void add_field(struct vv_text *text, const char *name, uint64_t value) {
+    if (text->at > text->begin && text->at[-1] != '{') vv_text_add(text, ",");
+    vv_text_add(text, "\"");
+    vv_text_add(text, name);
+    vv_text_add(text, "\":");
+    vv_text_add_decimal(text, value);
+}
+
+static void add_class(struct vv_text *text, const varve_class_stats *stats) {
+    vv_text_add(text, "{");
+    add_field(text, "block_bytes", stats->block_bytes);
+    add_field(text, "pools", stats->pools);
+    add_field(text, "live_blocks", stats->live_blocks);
+    add_field(text, "live_bytes", stats->live_bytes);
+    add_field(text, "free_bytes", stats->free_bytes);
+    add_field(text, "pool_bytes", stats->pool_bytes);
+    vv_text_add(text, "}");
+}
+
+static void add_fields(struct vv_text *text, const varve_heap_stats_data *stats) {
+    add_field(text, "pid", (uint64_t)getpid());
+    add_field(text, "live_blocks", stats->live_blocks);
+    add_field(text, "live_bytes", stats->live_bytes);
+    add_field(text, "pool_bytes", stats->pool_bytes);
+    add_field(text, "resting_bytes", stats->resting_bytes);
+    add_field(text, "returned_bytes", stats->returned_bytes);
+    add_field(text, "metadata_bytes", stats->metadata_bytes);
+    add_field(text, "arena_count", stats->arena_count);
+    add_field(text, "arena_bytes", stats->arena_bytes);
+    add_field(text, "thread_count", stats->thread_count);
+    add_field(text, "orphan_heap_count", stats->orphan_heap_count);
+    add_field(text, "peak_resident_bytes", stats->peak_resident_bytes);
+    add_field(text, "minor_faults", stats->minor_faults);
+    add_field(text, "major_faults", stats->major_faults);
+}
+
+void vv_heap_stats_write_json(const varve_heap_stats_data *stats,
+                              void (*write)(const char *text, size_t length, void *argument),
+                              void *argument) {
+    static char buffer[VARVE_CLASS_MAX * 256];
+    struct vv_text text = vv_text_in(buffer, sizeof buffer);
+    vv_text_add(&text, "{\"schema\":\"varve.stat/1\"");
+    add_fields(&text, stats);
+    vv_text_add(&text, ",\"classes\":[");
+    for (unsigned index = 0, shown = 0; index < stats->class_count; index++) {
+        if (stats->classes[index].pools == 0) continue;
+        if (shown++ > 0) vv_text_add(&text, ",");
+        add_class(&text, &stats->classes[index]);
+    }
+    vv_text_add(&text, "],\"medium\":");
+    add_class(&text, &stats->medium);
+    vv_text_add(&text, ",\"huge\":");
+    add_class(&text, &stats->huge);
+    vv_text_add(&text, "}\n");
+    vv_text_end(&text);
+    write(text.begin, (size_t)(text.at - text.begin), argument);
 }

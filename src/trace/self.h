@@ -5,6 +5,9 @@
 
 #include "base/bits.h"
 
+/* Whether this library has the trace layer. */
+bool vv_trace_exists(void);
+
 /* The store, see trace/layout.h, and how much of it is in use; NULL when nothing was ever traced.
  * Its numbers go on changing. */
 const void *vv_trace_store(size_t *out_byte_count);
