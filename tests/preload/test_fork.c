@@ -77,8 +77,9 @@ static void fork_and_check(uint64_t random, bool with_threads) {
     CHECK_EQ(status, 0);
 }
 
-static void fork_many(unsigned count) {
-    uint64_t random = test_seed(5);
+/* dprintf() links a FILE on its stack into stdio's list, so nobody may print while another forks:
+ * the child's exit() would walk into that stack. */
+static void fork_many(uint64_t random, unsigned count) {
     void *slots[SLOT_COUNT] = {NULL};
     for (unsigned round = 0; round < count; round++) {
         churn(slots, &random, 100);
@@ -87,8 +88,7 @@ static void fork_many(unsigned count) {
 }
 
 static void *fork_in_thread(void *argument) {
-    (void)argument;
-    fork_many(60);
+    fork_many(*(uint64_t *)argument, 60);
     return NULL;
 }
 
@@ -106,16 +106,18 @@ static void stop_workers(void) {
 }
 
 TEST(the_main_thread_may_fork_while_others_allocate) {
+    uint64_t random = test_seed(5);
     start_workers();
-    fork_many(120);
+    fork_many(random, 120);
     stop_workers();
 }
 
 TEST(any_thread_may_fork_while_others_allocate) {
     pthread_t forkers[2];
+    uint64_t seed = test_seed(5);
     start_workers();
     for (size_t index = 0; index < 2; index++) {
-        pthread_create(&forkers[index], NULL, fork_in_thread, NULL);
+        pthread_create(&forkers[index], NULL, fork_in_thread, &seed);
     }
     for (size_t index = 0; index < 2; index++) pthread_join(forkers[index], NULL);
     stop_workers();

@@ -63,16 +63,16 @@ TEST(fresh_blocks_rise_in_address_without_gaps) {
 
 TEST(a_bin_accepts_some_blocks_of_other_pools_and_hands_them_out_first) {
     struct vv_heap *heap = new_heap();
-    uint32_t count = capacity_of(1), room = vv_classes[1].bin_room;
-    for (uint32_t index = 0; index < count; index++) blocks[index] = take(heap, 1);
+    uint32_t count = capacity_of(0), room = vv_classes[0].bin_room;
+    for (uint32_t index = 0; index < count; index++) blocks[index] = take(heap, 0);
     struct vv_pool *pool = pool_of(blocks[0]);
-    take(heap, 1); /* of a second pool */
+    take(heap, 0); /* of a second pool */
     REQUIRE(room < count);
     for (uint32_t index = 0; index <= room; index++) give(heap, blocks[index]);
     check_heap(heap);
     CHECK_EQ(vv_pool_free_count(pool), 1); /* the last one */
     CHECK_EQ(vv_walk_free_blocks(pool, NULL), room + 1);
-    for (uint32_t index = room; index-- > 0;) CHECK_EQ_PTR(take(heap, 1), blocks[index]);
+    for (uint32_t index = room; index-- > 0;) CHECK_EQ_PTR(take(heap, 0), blocks[index]);
     vv_heap_flush(heap);
     check_heap(heap);
 }
