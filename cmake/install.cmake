@@ -4,6 +4,11 @@ include(CMakePackageConfigHelpers)
 
 install(TARGETS varve varve_static varve_malloc EXPORT varveTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(VARVE_BUILD_CLI)
+  install(TARGETS varve_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS varve_symbols LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(FILES docs/varve.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+endif()
 install(DIRECTORY include/varve DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT varveTargets NAMESPACE varve:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/varve)
 

@@ -108,6 +108,8 @@ struct vv_capture {
     int32_t wait_status; /* as waitpid() gives it; -1: not known */
     uint64_t started_wall_ns;
     uint64_t duration_ns;
+    uint64_t resident_bytes; /* the most that were resident at a time, as the kernel counts all of
+                                the process; 0: not known */
     vv_string_index program;
     vv_string_index *arguments; /* the command line */
     uint32_t argument_count;

@@ -31,6 +31,7 @@ static void transfer_process(struct vv_codec *codec, struct vv_capture *capture)
     vv_codec_i64(codec, &wait_status);
     vv_codec_u64(codec, &capture->started_wall_ns);
     vv_codec_u64(codec, &capture->duration_ns);
+    vv_codec_u64(codec, &capture->resident_bytes);
     vv_codec_u32(codec, &capture->program);
     vv_codec_bool(codec, &capture->command_is_cut);
     vv_codec_u64(codec, &capture->sample_bytes);

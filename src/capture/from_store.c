@@ -98,6 +98,7 @@ static bool read_process(struct store *store) {
     capture->started_wall_ns = header->started_wall_ns;
     capture->duration_ns =
         vv_max(READ(header->last_seen_ns), ticks_to_ns(header, READ(header->last_seen_ticks)));
+    capture->resident_bytes = READ(header->resident_bytes);
     capture->peak_ns = ticks_to_ns(header, READ(header->peak_ticks));
     if (READ(header->rising) != 0 || capture->peak_ns > capture->duration_ns) {
         capture->peak_ns = capture->duration_ns;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/options.h"
 
+#include "base/options.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,19 +64,6 @@ static void complain_unknown(const struct vv_command *command, const char *name)
 
 /* --- values --- */
 
-static bool read_number(const char *text, uint64_t *out) {
-    char *end;
-    errno = 0;
-    unsigned long long number = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || errno != 0) return false;
-    if (*end == 'k' || *end == 'K')
-        number <<= 10, end++;
-    else if (*end == 'm' || *end == 'M')
-        number <<= 20, end++;
-    *out = number;
-    return *end == '\0';
-}
-
 static bool read_choice(const struct vv_command *command, const struct vv_option *option,
                         const char *text) {
     for (int index = 0; option->choices[index] != NULL; index++) {
@@ -100,9 +89,11 @@ static bool take_value(const struct vv_command *command, const struct vv_option 
     case VV_OPTION_CHOICE: return read_choice(command, option, text);
     default: break;
     }
-    if (read_number(text, option->value)) return true;
-    fprintf(stderr, "varve %s: --%s needs a number, not \"%s\".\n", command->name, option->name,
-            text);
+    int result = vv_option_number(text, INT64_MAX, option->value);
+    if (result == 0) return true;
+    fprintf(stderr, "varve %s: --%s %s \"%s\"%s.\n", command->name, option->name,
+            result == -ERANGE ? "cannot be as large as" : "needs a number, not", text,
+            result == -ERANGE ? "" : "; K, M and G may follow it");
     return false;
 }
 

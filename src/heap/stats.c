@@ -7,6 +7,7 @@
 #include "heap/meta.h"
 #include "heap/process.h"
 #include "heap/walk.h"
+#include "os/resident.h"
 
 #include <string.h>
 #include <sys/resource.h>
@@ -61,8 +62,8 @@ static void count_threads(varve_heap_stats_data *stats) {
 
 static void add_usage(varve_heap_stats_data *stats) {
     struct rusage usage;
+    stats->peak_resident_bytes = vv_peak_resident_bytes();
     if (getrusage(RUSAGE_SELF, &usage) != 0) return;
-    stats->peak_resident_bytes = (size_t)usage.ru_maxrss * 1024;
     stats->minor_faults = (size_t)usage.ru_minflt;
     stats->major_faults = (size_t)usage.ru_majflt;
 }

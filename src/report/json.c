@@ -138,6 +138,7 @@ static void set_captures(json_t *object, const struct vv_loaded *loaded) {
     const struct vv_capture *first = loaded->captures[0];
     json_object_set_new(object, "command", command_of(first));
     set_number(object, "pid", (int64_t)first->process_id);
+    json_object_set_new(object, "resident_bytes", json_integer((json_int_t)first->resident_bytes));
     json_object_set_new(object, "duration_s", json_real((double)first->duration_ns / 1e9));
     set_text(object, "mode", first->sample_bytes > 0 ? "sampled" : "exact");
     set_number(object, "processes", loaded->count);

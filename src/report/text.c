@@ -49,14 +49,24 @@ static int columns(FILE *out) {
 
 /* --- the header --- */
 
+#define COMMAND_BYTES 160
+
+/* As much of the command line as fits; `varve report --json` has all of it. */
 static void print_command(FILE *out, const struct vv_capture *capture) {
+    size_t length = 0;
+    bool is_cut = capture->command_is_cut;
     fprintf(out, "  command    ");
-    for (uint32_t index = 0; index < capture->argument_count && index < 40; index++) {
+    for (uint32_t index = 0; index < capture->argument_count; index++) {
         const char *argument = capture->strings[capture->arguments[index]];
+        length += strlen(argument) + 1;
+        if (index > 0 && length > COMMAND_BYTES) {
+            is_cut = true;
+            break;
+        }
         bool is_plain = argument[0] != '\0' && strpbrk(argument, " \t\n'\"\\$`*?|&;<>()") == NULL;
         fprintf(out, is_plain ? "%s%s" : "%s'%s'", index > 0 ? " " : "", argument);
     }
-    fprintf(out, "%s\n", capture->argument_count > 40 || capture->command_is_cut ? " ..." : "");
+    fprintf(out, "%s\n", is_cut ? " ..." : "");
 }
 
 static void print_end(FILE *out, const struct vv_capture *capture) {
@@ -80,6 +90,11 @@ static void print_process(FILE *out, const struct vv_capture *capture) {
     fprintf(out, "  peak       %s in %" PRId64 " blocks", vv_size_text(capture->peak_bytes, peak),
             capture->peak_count);
     if (capture->duration_ns > 0) fprintf(out, ", at %.2f s", (double)capture->peak_ns / 1e9);
+    if (capture->resident_bytes > 0) {
+        char resident[VV_SIZE_TEXT_BYTES];
+        fprintf(out, "\n  resident   %s at most, with code, stacks and mapped files",
+                vv_size_text((int64_t)capture->resident_bytes, resident));
+    }
     fprintf(out,
             "\n  at the end %s in %" PRId64 " blocks\n  in all     %s in %" PRIu64 " allocations\n",
             vv_size_text(capture->live_bytes, live), capture->live_count,

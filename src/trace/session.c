@@ -8,6 +8,7 @@
 #include "os/clock.h"
 #include "os/environment.h"
 #include "os/pages.h"
+#include "os/resident.h"
 #include "trace/modules.h"
 #include "trace/rule.h"
 
@@ -35,6 +36,13 @@ static void note_last_seen(void) {
     atomic_store_explicit(&header->last_seen_ns, vv_clock_ns() - header->started_clock_ns,
                           memory_order_relaxed);
     atomic_store_explicit(&header->last_seen_ticks, vv_clock_ticks(), memory_order_relaxed);
+}
+
+static void note_end(enum vv_store_state state) {
+    struct vv_store_header *header = vv_store_header();
+    note_last_seen();
+    atomic_store_explicit(&header->resident_bytes, vv_peak_resident_bytes(), memory_order_relaxed);
+    atomic_store_explicit(&header->state, state, memory_order_release);
 }
 
 static void describe_session(void) {
@@ -152,10 +160,7 @@ static bool is_recorded_here(void) {
 
 void vv_session_end(void) {
     if (!is_recorded_here()) return;
-    note_last_seen();
-    if (atomic_load_explicit(&vv_tracing, memory_order_relaxed)) {
-        atomic_store_explicit(&vv_store_header()->state, VV_STORE_ENDED, memory_order_release);
-    }
+    if (atomic_load_explicit(&vv_tracing, memory_order_relaxed)) note_end(VV_STORE_ENDED);
 }
 
 /* --- in a child --- */
@@ -278,8 +283,7 @@ void vv_session_stop(void) {
         vv_lane_set(VV_LANE_PLAIN);
         /* Events that were under way end before the store may be closed. */
         vv_threads_wait_for_others();
-        note_last_seen();
-        atomic_store_explicit(&vv_store_header()->state, VV_STORE_STOPPED, memory_order_release);
+        note_end(VV_STORE_STOPPED);
     }
     vv_unlock(&trace_lock);
 }
