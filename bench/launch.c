@@ -87,8 +87,8 @@ static pid_t start_attached(char **command) {
         if (read(gate[0], &byte, 1) == 1) execv(command[0], command);
         _exit(127);
     }
-    long options = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC |
-                   PTRACE_O_TRACEEXIT;
+    long options =
+        PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT;
     if (ptrace(PTRACE_SEIZE, child, NULL, options) != 0) trouble("ptrace");
     if (write(gate[1], "", 1) != 1) trouble("pipe");
     close(gate[0]);
@@ -179,8 +179,8 @@ static void write_result(const char *path, const struct outcome *outcome) {
     const struct rusage *usage = &outcome->usage;
     int status = outcome->status;
     fprintf(file, "wall_s %.6f\nuser_s %.6f\nsystem_s %.6f\npeak_kib %ld\nfaults %ld\n",
-            outcome->wall_s, seconds(usage->ru_utime), seconds(usage->ru_stime),
-            usage->ru_maxrss, usage->ru_minflt + usage->ru_majflt);
+            outcome->wall_s, seconds(usage->ru_utime), seconds(usage->ru_stime), usage->ru_maxrss,
+            usage->ru_minflt + usage->ru_majflt);
     fprintf(file, "exit_code %d\n",
             WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
     fprintf(file, "watched_kib %ld\nwatched_s %.6f\n", outcome->watched_kib, outcome->watched_s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The classic lesson on memory tracing, in C: allocate three kinds of data, ask which lines hold the
- * memory, and what the current and the highest sum are; then take two snapshots around some growth
- * and ask for the difference.
+ * The classic lesson on memory tracing, in C: allocate three kinds of data, ask which lines hold
+ * the memory, and what the current and the highest sum are; then take two snapshots around some
+ * growth and ask for the difference.
  *
  * Built with -g and linked with -lvarve-malloc, so that malloc is varve's. */
 #include <stdio.h>
@@ -9,7 +9,13 @@
 #include <string.h>
 #include <varve/snapshot.h>
 
-enum { LIST_COUNT = 100, LIST_LENGTH = 1000, STRING_COUNT = 50, DICT_COUNT = 20, DICT_LENGTH = 100 };
+enum {
+    LIST_COUNT = 100,
+    LIST_LENGTH = 1000,
+    STRING_COUNT = 50,
+    DICT_COUNT = 20,
+    DICT_LENGTH = 100
+};
 enum { STRING_BYTES = 1100, RECORD_COUNT = 10000, TOP = 5 };
 
 static void *checked(void *block) {
@@ -93,7 +99,8 @@ static void print_top(varve_statistics *statistics) {
         char line[512];
         varve_statistic_format(statistics, index, line, sizeof line);
         const char *slash = strrchr(statistics->items[index].frame.filename, '/');
-        size_t folder = slash != NULL ? (size_t)(slash + 1 - statistics->items[index].frame.filename) : 0;
+        size_t folder =
+            slash != NULL ? (size_t)(slash + 1 - statistics->items[index].frame.filename) : 0;
         printf("  %s\n", line + folder);
     }
     varve_statistics_free(statistics);

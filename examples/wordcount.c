@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Counts the words of files: wordcount [-n TOP] FILE...
  *
- * A small program that does something real, for `varve run` to look at. Each file is read whole, its
- * words go to a hash table that doubles when it is full, and the most frequent ones are printed. It
- * has one flaw that a memory profiler should show: the text of a file is never freed, although only
- * copies of its words are used after it was read. */
+ * A small program that does something real, for `varve run` to look at. Each file is read whole,
+ * its words go to a hash table that doubles when it is full, and the most frequent ones are
+ * printed. It has one flaw that a memory profiler should show: the text of a file is never freed,
+ * although only copies of its words are used after it was read. */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>

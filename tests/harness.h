@@ -80,7 +80,7 @@ static inline uint64_t test_random_below(uint64_t *state, uint64_t limit) {
     do {                                                                                           \
         long long left_ = (long long)(left), right_ = (long long)(right);                          \
         if (!(left_ operator right_)) {                                                            \
-            test_fail(__FILE__, __LINE__, "%s " #operator " %s does not hold: %lld, %lld", #left,  \
+            test_fail(__FILE__, __LINE__, "%s " #operator" %s does not hold: %lld, %lld", #left,   \
                       #right, left_, right_);                                                      \
         }                                                                                          \
     } while (0)

@@ -132,8 +132,8 @@ static inline void bench_block_touch(struct bench_block *block, size_t fill_limi
     block->bytes[size_bytes - 1] = block->tag;
 }
 
-static inline void bench_block_fill(struct bench_block *block, size_t size_bytes,
-                                    unsigned char tag, size_t fill_limit_bytes) {
+static inline void bench_block_fill(struct bench_block *block, size_t size_bytes, unsigned char tag,
+                                    size_t fill_limit_bytes) {
     block->bytes = bench_malloc(size_bytes);
     block->size_bytes = (uint32_t)size_bytes;
     block->tag = tag;

@@ -11,8 +11,8 @@
 #define APPEND_ITEMS_MAX ((size_t)2048)
 #define STEP_ITEMS ((size_t)1024) /* 4 KiB */
 #define TARGET_OCTAVE_COUNT ((size_t)15)
-#define TARGET_FIRST_ITEMS ((size_t)32)             /* up to 1 Mi items, 4 MiB */
-#define STEP_TARGET_MAX_ITEMS ((size_t)256 * 1024)  /* 1 MiB by small steps */
+#define TARGET_FIRST_ITEMS ((size_t)32)            /* up to 1 Mi items, 4 MiB */
+#define STEP_TARGET_MAX_ITEMS ((size_t)256 * 1024) /* 1 MiB by small steps */
 #define ITEM_COUNT ((size_t)300000000)
 
 enum habit { HABIT_DOUBLE, HABIT_HALF_MORE, HABIT_STEP, HABIT_COUNT };
@@ -53,8 +53,7 @@ static void vector_append(struct vector *vector, size_t append_count) {
     for (size_t index = 0; index < append_count; index++) {
         if (vector->count == vector->capacity) {
             vector->capacity = next_capacity(vector);
-            vector->items =
-                bench_realloc(vector->items, vector->capacity * sizeof *vector->items);
+            vector->items = bench_realloc(vector->items, vector->capacity * sizeof *vector->items);
         }
         vector->items[vector->count] = vector->first_item + (uint32_t)vector->count;
         vector->count++;

@@ -121,8 +121,8 @@ static void write_stats(const char *text, size_t length, void *argument) {
 static int open_stats_file(void) {
     const char *path = vv_environment("VARVE_STATS_FILE");
     if (path == NULL) return STDERR_FILENO;
-    int descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC,
-                          S_IRUSR | S_IWUSR);
+    int descriptor =
+        open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
     if (descriptor >= 0) return descriptor;
     complain("VARVE_STATS_FILE", path, "it cannot be written to");
     return STDERR_FILENO;

@@ -12,7 +12,8 @@ static uint64_t read_peak(const char *status) {
     uint64_t kibibytes = 0;
     if (line == NULL) return 0;
     for (line += sizeof "VmHWM:" - 1; *line == ' ' || *line == '\t'; line++) continue;
-    for (; *line >= '0' && *line <= '9'; line++) kibibytes = kibibytes * 10 + (uint64_t)(*line - '0');
+    for (; *line >= '0' && *line <= '9'; line++)
+        kibibytes = kibibytes * 10 + (uint64_t)(*line - '0');
     return kibibytes * 1024;
 }
 

@@ -6,8 +6,8 @@
 #include "base/bits.h"
 
 /* The most that was resident at a time since the program began, in bytes: of this program only, not
- * of what the process ran before exec as getrusage() has it. 0 when /proc cannot be read. Costs a few
- * system calls; keeps errno. */
+ * of what the process ran before exec as getrusage() has it. 0 when /proc cannot be read. Costs a
+ * few system calls; keeps errno. */
 uint64_t vv_peak_resident_bytes(void);
 
 #endif

@@ -43,8 +43,8 @@ static int wrap(struct vv_capture *capture, varve_snapshot **out_snapshot) {
         vv_capture_free(capture);
         return -ENOMEM;
     }
-    *origin = (struct origin){
-        .capture = capture, .user_count = 1, .lock = VV_LOCK(VV_RANK_SNAPSHOT)};
+    *origin =
+        (struct origin){.capture = capture, .user_count = 1, .lock = VV_LOCK(VV_RANK_SNAPSHOT)};
     origin->has_names = capture->symbol_count > 0;
     *snapshot = (varve_snapshot){
         .origin = origin, .counts = capture->counts, .count_count = capture->count_count};
@@ -105,8 +105,7 @@ int varve_snapshot_dump(varve_snapshot *snapshot, const char *path) {
     return result;
 }
 
-void varve_snapshot_totals(const varve_snapshot *snapshot, size_t *out_bytes,
-                           size_t *out_blocks) {
+void varve_snapshot_totals(const varve_snapshot *snapshot, size_t *out_bytes, size_t *out_blocks) {
     int64_t bytes = 0;
     int64_t blocks = 0;
     for (uint32_t index = 0; index < snapshot->count_count; index++) {
@@ -156,8 +155,8 @@ static bool matches_stack(const varve_filter *filter, const struct vv_frame *fra
     return false;
 }
 
-static bool is_kept(const varve_filter *filters, size_t filter_count,
-                    const struct vv_frame *frames, uint32_t frame_count) {
+static bool is_kept(const varve_filter *filters, size_t filter_count, const struct vv_frame *frames,
+                    uint32_t frame_count) {
     bool any_inclusive = false;
     bool included = false;
     for (size_t index = 0; index < filter_count; index++) {
@@ -206,8 +205,8 @@ int varve_snapshot_filter(varve_snapshot *snapshot, const varve_filter *filters,
         vv_scratch_take_array(scratch, (size_t)snapshot->count_count + 1, sizeof *counts);
     result = filtered != NULL && counts != NULL ? 0 : -ENOMEM;
     if (result == 0) {
-        *filtered = (varve_snapshot){
-            .origin = snapshot->origin, .scratch = scratch, .counts = counts};
+        *filtered =
+            (varve_snapshot){.origin = snapshot->origin, .scratch = scratch, .counts = counts};
         result = filter_counts(snapshot, filters, filter_count, filtered);
     }
     if (result < 0) {
@@ -286,8 +285,8 @@ static int make_statistics(varve_snapshot *snapshot, varve_snapshot *old, varve_
     if (old != NULL) {
         struct vv_capture old_capture = view_of(old);
         const struct vv_capture *old_captures[] = {&old_capture};
-        result = vv_group_compare(&grouping, old_captures, 1, captures, 1, statistics->scratch,
-                                  &groups);
+        result =
+            vv_group_compare(&grouping, old_captures, 1, captures, 1, statistics->scratch, &groups);
         if (result == 0) {
             result = vv_group_stacks(&grouping, &groups, groups.count, statistics->scratch);
         }
@@ -356,8 +355,8 @@ static void add_name(struct vv_text *text, varve_key key, const varve_frame *fra
 }
 
 static void add_signed(struct vv_text *text, long long number, bool is_size) {
-    unsigned long long magnitude = number < 0 ? 0ULL - (unsigned long long)number
-                                              : (unsigned long long)number;
+    unsigned long long magnitude =
+        number < 0 ? 0ULL - (unsigned long long)number : (unsigned long long)number;
     vv_text_add(text, number < 0 ? " (-" : " (+");
     if (is_size) {
         vv_text_add_size(text, magnitude);

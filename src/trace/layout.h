@@ -189,11 +189,11 @@ struct vv_store_header {
     /* the process */
     uint64_t process_id;
     uint64_t parent_id;
-    uint64_t started_wall_ns;      /* since 1970 */
-    uint64_t started_clock_ns;     /* of this machine's monotonic clock */
-    _Atomic uint64_t last_seen_ns; /* since the start of the trace: the last sign of life */
+    uint64_t started_wall_ns;        /* since 1970 */
+    uint64_t started_clock_ns;       /* of this machine's monotonic clock */
+    _Atomic uint64_t last_seen_ns;   /* since the start of the trace: the last sign of life */
     _Atomic uint64_t resident_bytes; /* the most at a time, noted at the end; 0: not yet */
-    uint64_t started_ticks;        /* of the processor's time stamp counter */
+    uint64_t started_ticks;          /* of the processor's time stamp counter */
     _Atomic uint64_t last_seen_ticks;
     uint64_t run_id;        /* equal for all processes of one `varve run` */
     uint64_t sample_bytes;  /* mean bytes between samples; 0: every allocation */

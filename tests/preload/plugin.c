@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A plugin for test_life.c: allocates in its constructor and destructor and has thread-local data. */
+ * A plugin for test_life.c: allocates in its constructor and destructor and has thread-local data.
+ */
 #include <stdlib.h>
 #include <string.h>
 

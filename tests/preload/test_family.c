@@ -34,7 +34,8 @@ TEST(malloc_is_varves) {
 
 TEST(even_small_blocks_are_aligned_for_any_type) {
     const size_t alignment = VARVE_CLASSIC ? 8 : 16; /* the classic 8 is what the lesson teaches */
-    for (size_t size = 0; size < 200; size++) CHECK_EQ((uintptr_t)kept(malloc(size)) % alignment, 0);
+    for (size_t size = 0; size < 200; size++)
+        CHECK_EQ((uintptr_t)kept(malloc(size)) % alignment, 0);
 }
 
 TEST(malloc_of_nothing_is_unique) {
@@ -192,7 +193,8 @@ TEST(usable_bytes_are_usable) {
 
 TEST(mallinfo_counts_live_blocks) {
     struct mallinfo2 before = mallinfo2();
-    void *small = kept(malloc(1000)), *medium = kept(malloc(100000)), *huge = kept(malloc(50000000));
+    void *small = kept(malloc(1000)), *medium = kept(malloc(100000)),
+         *huge = kept(malloc(50000000));
     struct mallinfo2 after = mallinfo2();
     CHECK_GE(after.uordblks, before.uordblks + 101000);
     CHECK_EQ(after.hblks, before.hblks + 1);

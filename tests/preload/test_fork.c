@@ -54,8 +54,10 @@ static _Noreturn void live_in_child(uint64_t random, bool with_threads) {
     if (with_threads) {
         pthread_t thread;
         running = true;
-        if (pthread_mutex_trylock(&shared.mutex) == 0) pthread_mutex_unlock(&shared.mutex);
-        else pthread_mutex_init(&shared.mutex, NULL);
+        if (pthread_mutex_trylock(&shared.mutex) == 0)
+            pthread_mutex_unlock(&shared.mutex);
+        else
+            pthread_mutex_init(&shared.mutex, NULL);
         pthread_create(&thread, NULL, allocate_for_ever, (void *)77);
         churn(slots, &random, 2000);
         running = false;

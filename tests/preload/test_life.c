@@ -66,7 +66,8 @@ static void allocate_in_key_destructor(void *value) {
         free(block);
     }
     free(value);
-    if (destructor_calls % 3 == 0) pthread_setspecific(keys[destructor_calls % KEY_COUNT], malloc(9));
+    if (destructor_calls % 3 == 0)
+        pthread_setspecific(keys[destructor_calls % KEY_COUNT], malloc(9));
 }
 
 static void *live_and_set_keys(void *argument) {

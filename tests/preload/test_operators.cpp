@@ -30,10 +30,10 @@ TEST(all_forms_of_new_come_from_varve) {
     CHECK_EQ(malloc_usable_size(operator new[](100, std::nothrow)), usable);
     for (std::size_t alignment = 16; alignment <= 65536; alignment *= 4) {
         auto align = std::align_val_t(alignment);
-        CHECK_EQ((uintptr_t)operator new(10, align) % alignment, 0);
-        CHECK_EQ((uintptr_t)operator new[](10, align) % alignment, 0);
-        CHECK_EQ((uintptr_t)operator new(10, align, std::nothrow) % alignment, 0);
-        CHECK_EQ((uintptr_t)operator new[](10, align, std::nothrow) % alignment, 0);
+        CHECK_EQ((uintptr_t) operator new(10, align) % alignment, 0);
+        CHECK_EQ((uintptr_t) operator new[](10, align) % alignment, 0);
+        CHECK_EQ((uintptr_t) operator new(10, align, std::nothrow) % alignment, 0);
+        CHECK_EQ((uintptr_t) operator new[](10, align, std::nothrow) % alignment, 0);
     }
 }
 

@@ -64,7 +64,8 @@ static volatile sig_atomic_t handler_calls;
 static void allocate_in_handler(int signal_number) {
     (void)signal_number;
     handler_calls++;
-    for (int round = 0; round < 3; round++) churn(&handler_store, test_random(&handler_random), 4000);
+    for (int round = 0; round < 3; round++)
+        churn(&handler_store, test_random(&handler_random), 4000);
 }
 
 static void start_storm_every(suseconds_t interval_us, void (*handler)(int), int flags) {
@@ -125,7 +126,8 @@ static void *send_signals(void *target) {
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     while (storming) {
         pthread_kill(*(pthread_t *)target, SIGUSR1);
-        for (volatile int spin = 0; spin < 300; spin++) {}
+        for (volatile int spin = 0; spin < 300; spin++) {
+        }
     }
     return NULL;
 }

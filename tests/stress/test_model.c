@@ -28,7 +28,7 @@ struct worker {
     unsigned steps;
     unsigned profile;
     struct slot slots[SLOT_COUNT];
-    pthread_mutex_t mutex;    /* guards `mailbox`: blocks that others leave here */
+    pthread_mutex_t mutex; /* guards `mailbox`: blocks that others leave here */
     struct slot mailbox[SLOT_COUNT];
     struct worker *neighbour;
 };
@@ -47,8 +47,8 @@ static size_t random_size(struct worker *worker) {
         return test_random_below(random, ((uint64_t)1 << bits) + 1);
     }
     default: { /* around class and layer boundaries */
-        size_t sizes[] = {geometry.alignment, geometry.small_max_bytes, geometry.pool_bytes, 4096,
-                          512, 1024};
+        size_t sizes[] = {
+            geometry.alignment, geometry.small_max_bytes, geometry.pool_bytes, 4096, 512, 1024};
         size_t size = sizes[test_random_below(random, 6)];
         unsigned rare = (unsigned)test_random_below(random, 2000);
         if (rare < 8) size = geometry.arena_bytes;

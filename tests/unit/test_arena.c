@@ -118,7 +118,8 @@ TEST(random_runs_never_overlap_and_totals_add_up) {
         struct vv_granule_run *run = &runs[test_random_below(&random, RUNS)];
         if (run->count != 0) {
             memset(taken + run->first, 0, run->count);
-            vv_arena_give(run->first, run->count, (uint32_t)test_random_below(&random, run->count + 1));
+            vv_arena_give(run->first, run->count,
+                          (uint32_t)test_random_below(&random, run->count + 1));
             taken_count -= run->count;
             run->count = 0;
         } else {

@@ -43,7 +43,8 @@ TEST(the_reserve_ends_and_begins_again_with_what_is_freed) {
 
 TEST(a_low_reserve_is_refilled_when_arenas_grow) {
     REQUIRE(vv_process_init());
-    while (vv_emergency_take(1) != NULL) {}
+    while (vv_emergency_take(1) != NULL) {
+    }
     struct vv_granule_run run;
     for (int count = 0; count < 8; count++) vv_arena_take(VV_ARENA_GRANULE_COUNT, 1, &run);
     CHECK(vv_emergency_take(1) != NULL);

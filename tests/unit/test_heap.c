@@ -199,7 +199,8 @@ TEST(running_out_of_memory_leaves_the_heap_sound) {
     vv_pages_fail_after(0);
     bool untouched;
     uint32_t count = 0;
-    while (count < MAX_BLOCKS && vv_heap_take(heap, VV_CLASS_COUNT - 1, &untouched) != NULL) count++;
+    while (count < MAX_BLOCKS && vv_heap_take(heap, VV_CLASS_COUNT - 1, &untouched) != NULL)
+        count++;
     CHECK_LT(count, MAX_BLOCKS);
     check_heap(heap);
     vv_pages_fail_never();

@@ -29,8 +29,8 @@ TEST(pools_hold_enough_blocks_and_lose_little) {
         const struct vv_class *class = &vv_classes[index];
         size_t pool_bytes = class->granule_count * VV_GRANULE_BYTES;
         CHECK_GE(class->capacity, 4);
-        CHECK_LE((size_t)class->capacity * class->block_bytes, pool_bytes);
-        CHECK_LT(pool_bytes - (size_t)class->capacity * class->block_bytes, class->block_bytes);
+        CHECK_LE((size_t) class->capacity * class->block_bytes, pool_bytes);
+        CHECK_LT(pool_bytes - (size_t) class->capacity * class->block_bytes, class->block_bytes);
         CHECK_LT(pool_bytes, (size_t)1 << 18 | 1); /* the proof at vv_class_block_index() */
     }
 }
@@ -55,7 +55,8 @@ TEST(aligned_requests_get_a_class_of_aligned_blocks) {
         for (size_t size = 0; size <= VV_SMALL_MAX_BYTES; size += 7) {
             unsigned index = vv_class_of_aligned(size, alignment);
             if (index == VV_CLASS_COUNT) {
-                CHECK(alignment > VV_SMALL_MAX_BYTES || size > VV_SMALL_MAX_BYTES / 2 || VARVE_CLASSIC);
+                CHECK(alignment > VV_SMALL_MAX_BYTES || size > VV_SMALL_MAX_BYTES / 2 ||
+                      VARVE_CLASSIC);
                 continue;
             }
             CHECK_GE(vv_classes[index].block_bytes, size);
