@@ -110,6 +110,8 @@ static int check_file(const char *path, bool is_interpreter) {
     } else if (code == 0 && length > 2 && start.line[0] == '#' && start.line[1] == '!' &&
                !is_interpreter) {
         code = check_script(path, start.line);
+    } else if (code == 0 && length > 0 && memchr(start.line, '\0', (size_t)length) != NULL) {
+        code = refuse(path, "it is neither a program nor a script");
     }
     close(descriptor);
     return code;
@@ -193,6 +195,18 @@ static void mind_signals(void) {
     sigaction(SIGQUIT, &ignoring, NULL);
 }
 
+/* A script without #! in its first line is the shell's, as execvp() has it. */
+static void execute_by_shell(const char *path, char **argv) {
+    size_t count = 0;
+    while (argv[count] != NULL) count++;
+    const char **words = calloc(count + 2, sizeof *words);
+    if (words == NULL) return;
+    words[0] = "sh";
+    words[1] = path;
+    for (size_t index = 1; index < count; index++) words[index + 1] = argv[index];
+    execv("/bin/sh", (char **)(uintptr_t)words);
+}
+
 pid_t vv_program_start(const char *path, char **argv, void (*prepare)(void *argument),
                        void *argument) {
     int report[2]; /* closed by exec, or brings its errno */
@@ -207,9 +221,7 @@ pid_t vv_program_start(const char *path, char **argv, void (*prepare)(void *argu
         prepare(argument);
         execv(path, argv);
         error = errno;
-        if (error == ENOEXEC) { /* a script without its first line, as the shell takes it */
-            execl("/bin/sh", "sh", path, (char *)NULL);
-        }
+        if (error == ENOEXEC) execute_by_shell(path, argv);
         ssize_t ignored = write(report[1], &error, sizeof error);
         (void)ignored;
         _exit(VV_EXIT_NO_EXEC);

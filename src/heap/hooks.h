@@ -14,6 +14,9 @@
 struct vv_thread;
 
 struct vv_hooks {
+    /* Whether the process shall be recorded although it may never allocate. */
+    bool (*wants_process)(void);
+
     /* Once, before the first allocation of the process is served. Reads the environment and may
      * choose the lane. Not inside an operation. */
     void (*process_started)(void);

@@ -181,12 +181,11 @@ static struct vv_need need_to_move(size_t old_bytes, size_t byte_count) {
     return need;
 }
 
-/* What a moved block keeps of its contents: never the guard bytes of debug mode. */
-static size_t bytes_to_copy(const struct vv_place *old, size_t byte_count) {
-    struct vv_fact fact = vv_place_get_fact(old);
-    size_t old_bytes =
-        fact.site != VV_SITE_NONE ? fact.requested_bytes : vv_place_usable_bytes(old);
-    return vv_min(old_bytes, byte_count);
+/* What a program may use of a block: all of it, but for the guard bytes of debug mode. */
+static size_t usable_bytes(const struct vv_place *place) {
+    if (vv_likely(!vv_debug_on)) return vv_place_usable_bytes(place);
+    struct vv_fact fact = vv_place_get_fact(place);
+    return fact.site != VV_SITE_NONE ? fact.requested_bytes : vv_place_usable_bytes(place);
 }
 
 static void *move_entered(struct vv_thread *thread, struct vv_place *old,
@@ -195,7 +194,7 @@ static void *move_entered(struct vv_thread *thread, struct vv_place *old,
         need_to_move(vv_place_usable_bytes(old), vv_debug_padded_bytes(request->byte_count));
     struct vv_place new;
     if (!vv_place_take(thread, vv_lane_get(), &need, &new)) return NULL;
-    size_t copied_bytes = bytes_to_copy(old, request->byte_count);
+    size_t copied_bytes = vv_min(usable_bytes(old), request->byte_count);
     move_facts(thread, old, &new, request);
     memcpy(new.block, old->block, copied_bytes);
     if (!vv_debug_on || vv_debug_quarantine(old)) vv_place_give(thread, old);
@@ -244,6 +243,5 @@ size_t vv_usable_bytes(const void *block) {
     if (block == NULL) return 0;
     struct vv_place place;
     if (!vv_place_find(block, &place)) vv_misuse_foreign_pointer(block);
-    if (!vv_debug_on) return vv_place_usable_bytes(&place);
-    return vv_place_get_fact(&place).requested_bytes; /* behind it are the guard bytes */
+    return usable_bytes(&place);
 }

@@ -108,6 +108,8 @@ void vv_process_watch_thread_end(struct vv_thread *thread) {
 /* pthread_atfork() may allocate, so it waits until the program's constructors run. */
 __attribute__((constructor)) static void process_constructed(void) {
     vv_fork_watch();
+    bool is_wanted = vv_hooks != NULL && vv_hooks->wants_process();
+    if (is_wanted || vv_environment("VARVE_STATS") != NULL) vv_process_init();
 }
 
 /* --- end --- */

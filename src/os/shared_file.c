@@ -66,6 +66,7 @@ int vv_shared_file_create(struct vv_shared_file *file, const char *directory, co
             open(vv_text_end(&path), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                  S_IRUSR | S_IWUSR);
         result = descriptor < 0 ? -errno : map_and_keep(file, descriptor, span_bytes, true);
+        if (result < 0 && descriptor >= 0) unlink(file->path);
     }
     errno = saved_errno;
     return result;
@@ -135,5 +136,12 @@ void vv_shared_file_close(struct vv_shared_file *file) {
     if (is_ours(file, file->descriptor)) close(file->descriptor);
     file->base = NULL;
     file->descriptor = -1;
+    errno = saved_errno;
+}
+
+void vv_shared_file_discard(struct vv_shared_file *file) {
+    int saved_errno = errno;
+    vv_shared_file_close(file);
+    if (file->path[0] != '\0') unlink(file->path);
     errno = saved_errno;
 }

@@ -37,4 +37,7 @@ bool vv_shared_file_grow(struct vv_shared_file *file, size_t usable_bytes);
 /* Unmaps the file and closes the descriptor; the file stays. */
 void vv_shared_file_close(struct vv_shared_file *file);
 
+/* The same, and the file goes, too. */
+void vv_shared_file_discard(struct vv_shared_file *file);
+
 #endif

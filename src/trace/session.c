@@ -137,9 +137,14 @@ static bool is_followed(void) {
     return is_first;
 }
 
-void vv_session_begin(void) {
+bool vv_session_is_wanted(void) {
     const char *wanted = vv_environment("VARVE_TRACE");
-    if (wanted == NULL || wanted[0] == '\0' || strlen(wanted) >= DIRECTORY_BYTES) return;
+    return wanted != NULL && wanted[0] != '\0' && strlen(wanted) < DIRECTORY_BYTES;
+}
+
+void vv_session_begin(void) {
+    if (!vv_session_is_wanted()) return;
+    const char *wanted = vv_environment("VARVE_TRACE");
     memcpy(directory, wanted, strlen(wanted) + 1);
     if (!is_followed()) return;
     vv_session.depth_limit = (uint32_t)number_option("VARVE_TRACE_DEPTH", UINT32_MAX);

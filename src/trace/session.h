@@ -30,6 +30,9 @@ extern struct vv_session vv_session;
 /* Whether this is still the process that opened the store. */
 extern _Atomic uint32_t *vv_session_is_ours;
 
+/* Whether the environment asks for a record of the process from its start. */
+bool vv_session_is_wanted(void);
+
 /* From the environment, at process start. */
 void vv_session_begin(void);
 

@@ -143,7 +143,7 @@ int vv_store_open(const char *directory) {
     int result = create(directory, &image);
     if (result < 0) return result;
     if (!reserve_locked(VV_STORE_HEADER_PAGES * VV_STORE_PAGE_BYTES)) {
-        vv_shared_file_close(&file);
+        vv_shared_file_discard(&file);
         return -ENOSPC;
     }
     vv_store_base = file.base;

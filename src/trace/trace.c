@@ -136,6 +136,7 @@ static void describe_site(uint32_t site, struct vv_text *text) {
 }
 
 const struct vv_hooks vv_trace_hooks = {
+    .wants_process = vv_session_is_wanted,
     .process_started = vv_session_begin,
     .process_ended = vv_session_end,
     .thread_ended = thread_ended,

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#pragma GCC diagnostic ignored "-Walloc-size-larger-than="
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 #ifndef __clang__
+#pragma GCC diagnostic ignored "-Walloc-size-larger-than="
 #pragma GCC diagnostic ignored "-Wuse-after-free"
 #endif
 
@@ -36,6 +36,19 @@ TEST(even_small_blocks_are_aligned_for_any_type) {
     const size_t alignment = VARVE_CLASSIC ? 8 : 16; /* the classic 8 is what the lesson teaches */
     for (size_t size = 0; size < 200; size++)
         CHECK_EQ((uintptr_t)kept(malloc(size)) % alignment, 0);
+}
+
+TEST(realloc_keeps_all_bytes_that_may_be_used) {
+    for (size_t size = 1; size < 300000; size += size / 3 + 1) {
+        unsigned char *block = kept(malloc(size));
+        size_t usable = malloc_usable_size(block);
+        for (size_t index = 0; index < usable; index++) block[index] = (unsigned char)(index * 7);
+        block = kept(realloc(block, 3 * usable + 100));
+        for (size_t index = 0; index < usable; index++) {
+            if (block[index] != (unsigned char)(index * 7)) CHECK_EQ(index, usable);
+        }
+        free(block);
+    }
 }
 
 TEST(malloc_of_nothing_is_unique) {

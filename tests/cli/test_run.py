@@ -1,0 +1,577 @@
+# SPDX-License-Identifier: MIT
+"""varve run: exactness, names, exit codes, children, what survives a kill."""
+
+import glob
+import json
+import os
+import resource
+import signal
+import stat
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+from claims import *
+
+EXACT = """
+#include <stdlib.h>
+#include <string.h>
+void *kept[100];
+void leak_two(void) {
+    kept[0] = malloc(1001);
+    kept[1] = calloc(7, 3);
+}
+void grow(void) {
+    void *block = malloc(10);
+    block = realloc(block, 5000);
+    kept[2] = block;
+}
+void peak_and_free(void) {
+    void *block = malloc(1000000);
+    memset(block, 1, 1000000);
+    free(block);
+}
+int main(void) {
+    leak_two();
+    grow();
+    peak_and_free();
+    for (int index = 0; index < 50; index++) free(malloc(100));
+    return 0;
+}
+"""
+
+
+def report(*words):
+    return json.loads(varve("report", "--json", "--top", "1000", *words).must().out)
+
+
+def record(program, *arguments, options=(), code=0, name="out.varve", **others):
+    result = varve("run", "-q", "-f", "-o", name, *options, "--", program, *arguments, **others)
+    return result.must(code)
+
+
+def rows_by_function(data):
+    return {row["function"]: row for row in data["rows"]}
+
+
+@claim
+def every_byte_of_a_c_program_is_accounted_for():
+    record(compile_c(EXACT))
+    data = report("--view", "leaks", "--by", "function", "out.varve")
+    rows = rows_by_function(data)
+    equal((rows["leak_two"]["bytes"], rows["leak_two"]["blocks"]), (1001 + 21, 2), "leak_two")
+    equal((rows["grow"]["bytes"], rows["grow"]["blocks"]), (5000, 1), "grow")
+    equal(data["live_bytes"], 1001 + 21 + 5000, "live bytes")
+    equal(data["live_blocks"], 3, "live blocks")
+    equal(data["peak_bytes"], 1001 + 21 + 5000 + 1000000, "peak")
+    equal(data["total_bytes"], 1001 + 21 + 10 + 5000 + 1000000 + 50 * 100, "total")
+    equal(data["total_blocks"], 2 + 2 + 1 + 50, "allocations")
+    equal(data["mode"], "exact")
+
+
+@claim
+def the_peak_is_attributed_to_those_who_held_it():
+    record(compile_c(EXACT))
+    rows = rows_by_function(report("--by", "function", "out.varve"))
+    equal({name: row["bytes"] for name, row in rows.items()},
+          {"leak_two": 1022, "grow": 5000, "peak_and_free": 1000000})
+
+
+@claim
+def total_and_temporary_are_views():
+    record(compile_c(EXACT))
+    rows = rows_by_function(report("--view", "total", "--by", "function", "out.varve"))
+    equal((rows["main"]["bytes"], rows["main"]["blocks"]), (5000, 50), "total of main")
+    rows = rows_by_function(report("--view", "temporary", "--by", "function", "out.varve"))
+    equal(rows["main"]["blocks"], 50, "temporary blocks of main")
+    equal(rows["peak_and_free"]["blocks"], 1, "temporary blocks of peak_and_free")
+    assert "leak_two" not in rows
+
+
+@claim
+def lines_are_those_of_the_source():
+    record(compile_c(EXACT))
+    rows = report("--view", "leaks", "--by", "line", "out.varve")["rows"]
+    found = {(row["function"], os.path.basename(row["file"]), row["line"]): row["bytes"]
+             for row in rows}
+    lines = EXACT.split("\n")
+    line = {text: number + 1 for number, text in enumerate(lines)}
+    equal(found, {
+        ("leak_two", "program.c", line["    kept[0] = malloc(1001);"]): 1001,
+        ("leak_two", "program.c", line["    kept[1] = calloc(7, 3);"]): 21,
+        ("grow", "program.c", line["    block = realloc(block, 5000);"]): 5000,
+    })
+
+
+@claim
+def the_json_has_the_documented_names():
+    record(compile_c(EXACT), "an argument")
+    data = report("out.varve")
+    equal(data["schema"], "varve.report/1")
+    equal(data["command"][1:], ["an argument"])
+    for name in ("pid", "duration_s", "mode", "peak_bytes", "live_bytes", "total_bytes",
+                 "total_blocks", "live_blocks", "view", "by", "rows", "resident_bytes"):
+        assert name in data, name
+    for row in data["rows"]:
+        for name in ("bytes", "blocks", "share", "function", "file", "line", "module", "stack"):
+            assert name in row, name
+        assert 0 <= row["share"] <= 1
+        for frame in row["stack"]:
+            equal(sorted(frame), ["file", "function", "line", "module"])
+    equal(data["rows"][0]["stack"][1]["function"], "main", "caller of the innermost frame")
+
+
+@claim
+def shares_and_rows_sum_to_the_whole():
+    record("/usr/bin/git", "--version")
+    data = report("--view", "total", "out.varve")
+    equal(sum(row["bytes"] for row in data["rows"]), data["total_bytes"])
+    assert abs(sum(row["share"] for row in data["rows"]) - 1) < 1e-6
+
+
+@claim
+def allocator_frames_show_only_when_asked_for():
+    record(compile_c("#include <string.h>\nchar *a; int main(void) { a = strdup(\"text\"); }"))
+    rows = rows_by_function(report("--by", "function", "out.varve"))
+    equal(list(rows), ["main"])
+    rows = rows_by_function(report("--by", "function", "--allocator-frames", "out.varve"))
+    assert "main" not in rows, rows
+
+
+@claim
+def names_of_c_plus_plus_are_demangled_and_inlined_frames_shown():
+    program = compile_c("""
+#include <vector>
+namespace shapes {
+template <class T> struct Box { T *value; __attribute__((noinline)) void fill() { value = new T[100]; } };
+}
+static inline __attribute__((always_inline)) char *inlined() { return new char[77]; }
+char *kept;
+int main() {
+    shapes::Box<double> box;
+    box.fill();
+    kept = inlined();
+    std::vector<int> numbers(1000);
+    return numbers[3] + (box.value == nullptr);
+}
+""", "shapes", compiler="g++")
+    record(program)
+    rows = rows_by_function(report("--by", "function", "out.varve"))
+    equal(rows["shapes::Box<double>::fill()"]["bytes"], 800)
+    inlined = [row for name, row in rows.items() if name.startswith("inlined")]
+    equal([row["bytes"] for row in inlined], [77])
+    equal(inlined[0]["stack"][1]["function"], "main", "the frame that it is inlined into")
+    equal(rows["main"]["bytes"], 4000, "the vector")
+
+
+@claim
+def lines_are_those_of_addr2line():
+    record(compile_c(EXACT, "program", "-no-pie"))
+    from_varve = set()
+    for row in report("--view", "total", "--by", "line", "out.varve")["rows"]:
+        if row["module"].endswith("/program"):
+            from_varve.add(f"{row['function']} {os.path.basename(row['file'])}:{row['line']}")
+    listing = run("objdump", "-d", "--no-show-raw-insn", "program").must().out
+    addresses = [] # the return address lies behind the call, so the call's own is looked up
+    for line in listing.split("\n"):
+        if "call " in line and any(f"<{name}@plt>" in line for name in ("malloc", "calloc", "realloc")):
+            addresses.append(line.split(":")[0].strip())
+    names = run("addr2line", "-f", "-s", "-e", "program", *addresses).must().out.split("\n")
+    from_addr2line = {f"{names[index]} {names[index + 1].split(' ')[0]}"
+                      for index in range(0, len(addresses) * 2, 2)}
+    equal(from_varve, from_addr2line)
+
+
+@claim
+def a_stripped_program_has_module_and_address():
+    compile_c(EXACT)
+    run("strip", "program").must()
+    record("./program")
+    rows = report("--by", "function", "--view", "leaks", "out.varve")["rows"]
+    assert all(row["function"].startswith("sub_") for row in rows), rows
+    assert all(row["module"].endswith("/program") for row in rows), rows
+
+
+@claim
+def a_separate_debug_file_is_found_by_build_id():
+    program = compile_c(EXACT, "program", "-Wl,--build-id=sha1")
+    notes = run("readelf", "-n", "program").must().out
+    build_id = notes.split("Build ID: ")[1].split()[0]
+    folder = f"/usr/lib/debug/.build-id/{build_id[:2]}"
+    debug_file = f"{folder}/{build_id[2:]}.debug"
+    if not os.access("/usr/lib", os.W_OK):
+        raise Skipped("only root may write below /usr/lib/debug")
+    os.makedirs(folder, exist_ok=True)
+    run("objcopy", "--only-keep-debug", "program", debug_file).must()
+    try:
+        run("strip", "program").must()
+        record(program)
+    finally:
+        os.unlink(debug_file)
+    rows = rows_by_function(report("--by", "function", "--view", "leaks", "out.varve"))
+    equal(rows["leak_two"]["bytes"], 1022)
+    equal(os.path.basename(rows["leak_two"]["file"]), "program.c")
+
+
+@claim
+def the_exit_code_is_the_programs():
+    for code in (0, 1, 2, 77, 125):
+        varve("run", "-q", "-f", "-o", "x.varve", "--", "sh", "-c", f"exit {code}").must(code)
+    result = varve("run", "-q", "-f", "-o", "x.varve", "--", "sh", "-c", "kill -TERM $$")
+    result.must(128 + signal.SIGTERM)
+    result = varve("run", "-q", "-f", "-o", "x.varve", "--", "sh", "-c", "kill -SEGV $$")
+    result.must(128 + signal.SIGSEGV)
+
+
+@claim
+def the_programs_output_and_input_are_left_alone():
+    result = varve("run", "-f", "-o", "x.varve", "--", "cat", input="some text\n")
+    result.must()
+    equal(result.out, "some text\n")
+    contains(result.err, "varve report x.varve")
+    result = varve("run", "-q", "-f", "-o", "x.varve", "--", "sh", "-c", "echo to-stderr >&2")
+    equal((result.out, result.err), ("", "to-stderr\n"))
+
+
+@claim
+def a_capture_is_named_by_program_and_process():
+    varve("run", "-q", "--", "/usr/bin/git", "--version").must()
+    names = glob.glob("*.varve")
+    equal(len(names), 1, "captures")
+    data = report(names[0])
+    equal(names[0], f"git.{data['pid']}.varve")
+
+
+@claim
+def captures_are_for_their_owner_only():
+    record("/bin/true")
+    equal(stat.S_IMODE(os.stat("out.varve").st_mode), 0o600)
+
+
+@claim
+def kill_9_leaves_a_full_account():
+    program = compile_c("""
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+void *kept[1000];
+int main(void) {
+    for (int index = 0; index < 1000; index++) kept[index] = malloc(1234);
+    kill(getpid(), SIGKILL);
+}
+""")
+    record(program, code=128 + signal.SIGKILL)
+    data = report("--view", "live", "--by", "function", "out.varve")
+    equal(rows_by_function(data)["main"]["bytes"], 1234000)
+    text = varve("report", "out.varve").must().out
+    contains(text, "killed by signal 9")
+
+
+@claim
+def an_abort_leaves_a_full_account():
+    program = compile_c("""
+#include <stdlib.h>
+void *kept;
+int main(void) { kept = malloc(54321); abort(); }
+""")
+    record(program, code=128 + signal.SIGABRT)
+    equal(report("--view", "live", "out.varve")["live_bytes"], 54321)
+
+
+@claim
+def killing_varve_itself_leaves_the_store_readable():
+    program = compile_c("""
+#include <stdlib.h>
+#include <stdio.h>
+#include <unistd.h>
+void *kept;
+int main(void) { kept = malloc(98765); puts("ready"); fflush(stdout); sleep(2); }
+""")
+    import subprocess
+    process = subprocess.Popen([VARVE, "run", "-q", "-o", "x.varve", "--", program],
+                               stdout=subprocess.PIPE, env=dict(os.environ, TMPDIR=os.getcwd()))
+    process.stdout.readline()
+    stores = [path for path in glob.glob("/dev/shm/varve-*/*.store")
+              if f"/{process.pid}-" not in path]
+    process.kill()
+    process.wait()
+    assert stores, "no store while the program runs"
+    newest = max(stores, key=os.path.getmtime)
+    equal(stat.S_IMODE(os.stat(os.path.dirname(newest)).st_mode), 0o700, "folder")
+    equal(stat.S_IMODE(os.stat(newest).st_mode), 0o600, "store")
+    data = report("--view", "live", "--by", "function", newest)
+    assert rows_by_function(data)["main"]["bytes"] == 98765, data
+    time.sleep(2.5)
+    import shutil
+    shutil.rmtree(os.path.dirname(newest))
+
+
+@claim
+def no_folder_is_left_behind():
+    before = set(glob.glob("/dev/shm/varve-*"))
+    record("/usr/bin/git", "--version")
+    equal(set(glob.glob("/dev/shm/varve-*")) - before, set())
+
+
+FAMILY = """
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+void *kept[4];
+int main(int count, char **arguments) {
+    kept[0] = malloc(1111);
+    if (fork() == 0) {
+        kept[1] = malloc(2222);
+        if (fork() == 0) {
+            kept[2] = malloc(3333);
+            exit(0);
+        }
+        wait(NULL);
+        exit(0);
+    }
+    if (fork() == 0) {
+        kept[3] = malloc(4444);
+        execl("/bin/true", "true", (char *)NULL);
+    }
+    while (wait(NULL) > 0) continue;
+    return 0;
+}
+"""
+
+
+def captures_by_live_bytes():
+    return sorted(report("--view", "live", name)["live_bytes"] for name in glob.glob("*.varve"))
+
+
+@claim
+def children_have_captures_of_their_own():
+    program = compile_c(FAMILY)
+    varve("run", "-q", "-o", "all.varve", "--", program).must()
+    found = captures_by_live_bytes()
+    for wanted in (1111, 1111 + 2222, 1111 + 2222 + 3333, 1111 + 4444):
+        assert wanted in found, (wanted, found)
+    names = sorted(glob.glob("*.varve"))
+    assert all(name == "all.varve" or name.startswith("all.") for name in names), names
+    text = varve("report", *names).must().out
+    contains(text, "processes of one run")
+    equal(json.loads(varve("report", "--json", *names).must().out)["processes"], len(names))
+
+
+@claim
+def follow_none_records_one_process():
+    program = compile_c(FAMILY)
+    varve("run", "-q", "--follow", "none", "-o", "all.varve", "--", program).must()
+    equal(glob.glob("*.varve"), ["all.varve"])
+    equal(report("--view", "live", "all.varve")["live_bytes"], 1111)
+
+
+@claim
+def follow_fork_leaves_other_programs_alone():
+    program = compile_c(FAMILY)
+    varve("run", "-q", "--follow", "fork", "-o", "all.varve", "--", program).must()
+    names = [report(name)["command"][0] for name in glob.glob("*.varve")]
+    assert all(name.endswith("program") for name in names), names
+    assert len(names) >= 3, names
+
+
+@claim
+def gcc_shows_cc1():
+    with open("unit.c", "w") as file:
+        file.write("int add(int a, int b) { return a + b; }\n")
+    varve("run", "-q", "--", "gcc", "-O2", "-c", "unit.c").must()
+    names = glob.glob("cc1.*.varve")
+    equal(len(names), 1, "captures of cc1")
+    assert report(names[0])["peak_bytes"] > 100000
+    assert glob.glob("*as.*.varve"), "the assembler"
+
+
+@claim
+def captures_of_different_runs_are_not_summed():
+    record("/bin/true", name="a.varve")
+    record("/bin/true", name="b.varve")
+    result = varve("report", "a.varve", "b.varve").must(2)
+    contains(result.err, "run")
+
+
+@claim
+def threads_are_told_apart():
+    program = compile_c("""
+#include <pthread.h>
+#include <stdlib.h>
+void *kept[3];
+void *work(void *argument) {
+    long index = (long)argument;
+    pthread_setname_np(pthread_self(), index == 0 ? "first" : "second");
+    for (int i = 0; i < 1000; i++) free(malloc(10));
+    kept[index] = malloc(1000 * (index + 1));
+    return NULL;
+}
+int main(void) {
+    pthread_t threads[2];
+    for (long i = 0; i < 2; i++) pthread_create(&threads[i], NULL, work, (void *)i);
+    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    return 0;
+}
+""", "threads", "-pthread", "-D_GNU_SOURCE")
+    record(program)
+    rows = report("--by", "thread", "--view", "live", "out.varve")["rows"]
+    found = sorted(row["bytes"] for row in rows)
+    assert 1000 in found and 2000 in found, rows
+    data = report("--by", "function", "--view", "total", "out.varve")
+    equal(rows_by_function(data)["work"]["blocks"], 2002)
+
+
+@claim
+def sampling_estimates_without_bias():
+    program = compile_c("""
+#include <stdlib.h>
+void *kept[200000];
+int main(void) { for (int i = 0; i < 200000; i++) kept[i] = malloc(100 + i % 100); }
+""")
+    record(program, options=("--sample=4096",))
+    data = report("--view", "live", "--by", "function", "out.varve")
+    equal(data["mode"], "sampled")
+    wanted = 200000 * 149.5
+    found = rows_by_function(data)["main"]["bytes"]
+    assert abs(found - wanted) < 0.06 * wanted, (found, wanted) # standard error is about 1.2 %
+    contains(varve("report", "out.varve").must().out, "sampled")
+
+
+@claim
+def depth_limits_stacks():
+    record(compile_c(EXACT), options=("--depth", "1"))
+    rows = report("--by", "traceback", "--view", "leaks", "--allocator-frames", "out.varve")["rows"]
+    assert all(len(row["stack"]) <= 2 for row in rows), rows
+    equal(sum(row["bytes"] for row in rows), 6022)
+
+
+@claim
+def dlclosed_modules_keep_their_names():
+    compile_c("#include <stdlib.h>\nvoid *plugin_make(int size) { return malloc(size); }",
+              "plugin.so", "-shared", "-fPIC")
+    program = compile_c("""
+#include <dlfcn.h>
+#include <stdlib.h>
+void *kept[40];
+int main(void) {
+    for (int round = 0; round < 20; round++) {
+        void *plugin = dlopen("./plugin.so", RTLD_NOW);
+        void *(*make)(int) = (void *(*)(int))dlsym(plugin, "plugin_make");
+        kept[round] = make(100);
+        dlclose(plugin);
+        kept[20 + round] = malloc(30000 + round);
+    }
+}
+""", "host", "-ldl")
+    record(program)
+    rows = rows_by_function(report("--by", "function", "--view", "live", "out.varve"))
+    equal(rows["plugin_make"]["bytes"], 2000)
+
+
+@claim
+def deep_recursion_is_followed_or_said():
+    program = compile_c("""
+#include <stdlib.h>
+void *kept[3000];
+int down(int depth) {
+    kept[depth] = malloc(10);
+    return depth == 0 ? 0 : down(depth - 1) + 1;
+}
+int main(void) { return down(2999) == 0; }
+""")
+    record(program)
+    data = report("--by", "function", "--view", "live", "out.varve")
+    equal(rows_by_function(data)["down"]["bytes"], 30000)
+
+
+@claim
+def a_full_disk_is_said_and_the_store_kept():
+    def tiny_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, resource.RLIM_INFINITY))
+    if os.geteuid() != 0:
+        raise Skipped("only root may mount a small file system")
+    os.mkdir("disk")
+    if run("mount", "-t", "tmpfs", "-o", "size=16k", "none", "disk").code != 0:
+        raise Skipped("no file system can be mounted here")
+    try:
+        with open("disk/filler", "wb", buffering=0) as filler:
+            try:
+                while filler.write(bytes(512)):
+                    pass
+            except OSError:
+                pass
+        result = varve("run", "-q", "-o", "disk/x.varve", "--", "/usr/bin/git", "--version")
+        result.must(125)
+        contains(result.err, "cannot write disk/x.varve: No space left on device")
+        store = result.err.split("The trace is in ")[1].split(",")[0]
+        assert report(store)["total_bytes"] > 10000
+        equal(os.listdir("disk"), ["filler"])
+        import shutil
+        shutil.rmtree(os.path.dirname(store))
+    finally:
+        run("umount", "disk").must()
+
+
+@claim
+def a_full_disk_under_report_is_said():
+    record("/bin/true")
+    with open("/dev/full", "w") as full:
+        import subprocess
+        done = subprocess.run([VARVE, "report", "out.varve"], stdout=full, stderr=subprocess.PIPE,
+                              text=True)
+    equal(done.returncode, 2)
+    contains(done.stderr, "No space left on device")
+
+
+@claim
+def no_room_for_the_trace_is_said_by_the_program():
+    program = compile_c(EXACT)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    result = varve("run", "-q", "-o", "x.varve", "--", program, preexec_fn=limit)
+    assert result.code != 0 and result.err.count("varve") >= 1, (result.code, result.err)
+
+
+@claim
+def diff_shows_growth_first_and_compares_by_names():
+    record(compile_c(EXACT), name="old.varve")
+    grown = EXACT.replace("malloc(1001)", "malloc(5001)").replace("#include", "\n\n#include", 1)
+    record(compile_c(grown), name="new.varve")
+    data = json.loads(varve("diff", "--json", "--by", "function", "--view", "leaks", "old.varve",
+                            "new.varve").must().out)
+    equal(data["schema"], "varve.diff/1")
+    first = data["rows"][0]
+    equal((first["function"], first["bytes"], first["bytes_diff"], first["blocks_diff"]),
+          ("leak_two", 5022, 4000, 0))
+    assert all(row["bytes_diff"] == 0 for row in data["rows"][1:]), data["rows"]
+    text = varve("diff", "--by", "function", "--view", "leaks", "old.varve", "new.varve").must().out
+    contains(text, "+3.9 KiB")
+
+
+@claim
+def reports_of_a_compiler_are_small_and_quick():
+    cc1 = run("gcc", "-print-prog-name=cc1").must().out.strip()
+    flags = ["-I" + os.path.join(SOURCE, "src"), "-I" + os.path.join(SOURCE, "include"),
+             "-D_GNU_SOURCE", "-DVARVE_TRACE=1", "-DVARVE_CLASSIC=0", "-DVARVE_AUDIT=0"]
+    run("gcc", *flags, "-E", os.path.join(SOURCE, "src/trace/nodes.c"), "-o", "unit.i").must()
+    record(cc1, "-quiet", "-O2", "-fpreprocessed", "unit.i", "-o", "unit.s")
+    assert os.path.getsize("out.varve") < 5 << 20
+    for command in (["report", "out.varve"], ["diff", "out.varve", "out.varve"]):
+        started = time.monotonic()
+        varve(*command).must()
+        assert time.monotonic() - started < 1
+
+
+@claim
+def no_colours_leave_the_terminal():
+    record("/bin/true")
+    result = varve("report", "out.varve", env={"TERM": "xterm"}).must()
+    assert "\x1b" not in result.out
+    shown = run("script", "-qec", f"{VARVE} report out.varve", "/dev/null",
+                env={"TERM": "xterm", "NO_COLOR": "1"}).out
+    assert "\x1b[" not in shown, shown
+
+
+main()
