@@ -81,7 +81,7 @@ static int open_all(void) {
     }
     if (result == 0 && !make_own()) result = -ENOMEM;
     if (result < 0) {
-        vv_store_close();
+        vv_store_discard();
         return result;
     }
     describe_session();

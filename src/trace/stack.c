@@ -269,6 +269,7 @@ static VV_NOINLINE enum walk_end walk_slowly(struct vv_stack *stack,
     uintptr_t caller_sp = (uintptr_t)(request->frame + 2);
     struct vv_stepper stepper = {.bounds = &stack->bounds};
     VV_STEPPER_HERE(&stepper);
+    vv_bounds_enter(&stack->bounds, vv_stepper_stack_pointer(&stepper)); /* perhaps a page below */
     uint32_t count = 0;
     enum vv_step result = VV_STEP_CALLER;
     /* Out of varve's own frames. */

@@ -156,6 +156,11 @@ void vv_store_close(void) {
     vv_store_base = NULL;
 }
 
+void vv_store_discard(void) {
+    vv_shared_file_discard(&file);
+    vv_store_base = NULL;
+}
+
 static struct vv_shared_file parent_file; /* between detach and release */
 
 const char *vv_store_detach(void) {

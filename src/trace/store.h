@@ -27,6 +27,9 @@ int vv_store_open(const char *directory);
 /* Unmaps the store; its file stays. */
 void vv_store_close(void);
 
+/* The same, and the file goes, too: nothing was recorded. */
+void vv_store_discard(void);
+
 /* In a child made by fork(): leaves the parent's store, which stays mapped at the address that is
  * returned until vv_store_release(). */
 const char *vv_store_detach(void);
