@@ -77,7 +77,7 @@ static void read_options(void) {
 
 static bool init_locked(void) {
     vv_classes_init();
-    if (vv_region.base == NULL && !vv_region_init()) return false;
+    if (vv_region_arena_count() == 0 && !vv_region_init()) return false;
     if (pthread_key_create(&thread_key, vv_thread_end) != 0) return false;
     vv_arenas_init();
     read_options();

@@ -100,7 +100,8 @@ static size_t limited_step_arenas(void) {
 }
 
 bool vv_region_init(void) {
-    if (!reserve_whole_plan() && !reserve_first_step(limited_step_arenas()) &&
+    bool is_reserved = vv_region.reserved_bytes > 0; /* by an attempt that failed later */
+    if (!is_reserved && !reserve_whole_plan() && !reserve_first_step(limited_step_arenas()) &&
         !reserve_first_step(GROW_MIN_ARENAS)) {
         return false;
     }

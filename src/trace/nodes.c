@@ -326,7 +326,10 @@ int vv_nodes_open(void) {
     vv_lock(&vv_sites_lock);
     append_locked(VV_NODE_ROOT, vv_frame_special(VV_SPECIAL_NONE), 0, 0);
     vv_unlock(&vv_sites_lock);
+    if (atomic_load_explicit(&header->node_count, memory_order_relaxed) == 0) return -ENOMEM;
+    full_node = VV_NODE_ROOT; /* which is what a full trie answers now */
     full_node = vv_nodes_child(VV_NODE_ROOT, vv_frame_special(VV_SPECIAL_FULL));
+    if (full_node == VV_NODE_ROOT) return -ENOMEM;
     return vv_nodes_site(full_node) >= VV_SITE_FIRST ? 0 : -ENOMEM;
 }
 
