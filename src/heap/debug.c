@@ -40,14 +40,14 @@ static size_t filled_bytes(const struct vv_place *place) {
     return place->huge != NULL ? 0 : vv_place_usable_bytes(place);
 }
 
-/* The first word of a freed block links it to others. */
-static void check_still_freed(const struct vv_place *place) {
+/* `fact` is of the life that has ended. */
+static void check_still_freed(const struct vv_place *place, size_t skipped_bytes,
+                              struct vv_fact fact) {
     const unsigned char *bytes = place->block;
     size_t byte_count = filled_bytes(place);
-    if (byte_count <= sizeof(void *)) return;
-    if (all_bytes_are(bytes + sizeof(void *), byte_count - sizeof(void *), FREED_BYTE)) return;
-    struct vv_fact unknown = {VV_SITE_NONE, 0};
-    vv_misuse_block("write to ", place, unknown, " after it was freed");
+    if (byte_count <= skipped_bytes) return;
+    if (all_bytes_are(bytes + skipped_bytes, byte_count - skipped_bytes, FREED_BYTE)) return;
+    vv_misuse_block("write to ", place, fact, " after it was freed");
 }
 
 static size_t guard_bytes(const struct vv_place *place, size_t requested_bytes) {
@@ -56,11 +56,19 @@ static size_t guard_bytes(const struct vv_place *place, size_t requested_bytes) 
 
 void vv_debug_allocated(const struct vv_place *place, const struct vv_request *request) {
     uint8_t *mark = vv_place_mark(place);
-    if (*mark == MARK_FREED) check_still_freed(place);
+    /* The first word of a block that has left the quarantine links it to others. */
+    if (*mark == MARK_FREED) {
+        check_still_freed(place, sizeof(void *), (struct vv_fact){VV_SITE_NONE, 0});
+    }
     *mark = (uint8_t)request->api;
     unsigned char *bytes = place->block;
     if (!request->zeroed) memset(bytes, FRESH_BYTE, request->byte_count);
     memset(bytes + request->byte_count, GUARD_BYTE, guard_bytes(place, request->byte_count));
+}
+
+bool vv_debug_is_freed(const struct vv_place *place) {
+    return vv_debug_on && vv_place_get_fact(place).site != VV_SITE_NONE &&
+           *vv_place_mark(place) == MARK_FREED;
 }
 
 /* --- checks at free --- */
@@ -81,6 +89,14 @@ static bool is_carved_block(const struct vv_place *place) {
     return vv_pool_has_block(place->pool, place->block);
 }
 
+/* A block that was deferred has had a link in its first word, see heap/deferred.h. */
+static bool guard_holds(const struct vv_place *place, size_t requested_bytes, bool was_deferred) {
+    const unsigned char *bytes = place->block;
+    size_t end = requested_bytes + guard_bytes(place, requested_bytes);
+    size_t begin = was_deferred ? vv_max(requested_bytes, sizeof(void *)) : requested_bytes;
+    return all_bytes_are(bytes + begin, end - begin, GUARD_BYTE);
+}
+
 void vv_debug_check_free(const struct vv_place *place, enum vv_api api, size_t stated_bytes) {
     if (!is_carved_block(place)) vv_misuse_invalid_free(place->block);
     struct vv_fact fact = vv_place_get_fact(place);
@@ -92,8 +108,7 @@ void vv_debug_check_free(const struct vv_place *place, enum vv_api api, size_t s
     if (stated_bytes != 0 && stated_bytes != fact.requested_bytes) {
         vv_misuse_wrong_size(place, stated_bytes);
     }
-    const unsigned char *end = (const unsigned char *)place->block + fact.requested_bytes;
-    if (!all_bytes_are(end, guard_bytes(place, fact.requested_bytes), GUARD_BYTE)) {
+    if (!guard_holds(place, fact.requested_bytes, api == VV_API_NONE)) {
         vv_misuse_block("write behind the end of ", place, fact, "");
     }
 }
@@ -118,6 +133,6 @@ bool vv_debug_quarantine(struct vv_place *place) {
     bool found = vv_place_find(oldest, place);
     vv_assert(found);
     (void)found;
-    check_still_freed(place);
+    check_still_freed(place, 0, vv_place_get_fact(place));
     return true;
 }

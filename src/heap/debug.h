@@ -32,8 +32,12 @@ static inline size_t vv_debug_padded_bytes(size_t byte_count) {
 void vv_debug_allocated(const struct vv_place *place, const struct vv_request *request);
 
 /* Fatal: the block is not live, was allocated by a function that does not go with `api`, has not
- * the stated size (0: unstated), or was written to behind its end. */
+ * the stated size (0: unstated), or was written to behind its end. VV_API_NONE: a free that was
+ * deferred, by whatever function. */
 void vv_debug_check_free(const struct vv_place *place, enum vv_api api, size_t stated_bytes);
+
+/* Whether the block waits in the quarantine. */
+bool vv_debug_is_freed(const struct vv_place *place);
 
 /* Puts a freed block into the quarantine. True: *place is now a block to be given back, one that
  * has left the quarantine or the same. False: nothing is to be given back. */

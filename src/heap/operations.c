@@ -37,7 +37,17 @@ static void drop_facts(struct vv_thread *thread, struct vv_place *place) {
     struct vv_fact fact = vv_place_get_fact(place);
     if (fact.site == VV_SITE_NONE) return;
     if (traced()) vv_hooks->freed(thread, place->block, fact);
-    vv_place_clear_fact(place);
+    if (!vv_debug_on) vv_place_clear_fact(place);
+}
+
+/* Gives back a block whose facts were dropped. In debug mode a block that was freed earlier leaves
+ * the quarantine in its place; until then its facts tell of it. */
+static void give_back(struct vv_thread *thread, struct vv_place *place) {
+    if (vv_unlikely(vv_debug_on)) {
+        if (!vv_debug_quarantine(place)) return;
+        vv_place_clear_fact(place);
+    }
+    vv_place_give(thread, place);
 }
 
 /* The facts of a block that realloc has moved. */
@@ -51,7 +61,7 @@ static void move_facts(struct vv_thread *thread, struct vv_place *old, struct vv
     uint32_t site = VV_SITE_UNKNOWN;
     if (traced()) site = vv_hooks->resized(thread, new->block, old_fact, request);
     vv_place_set_fact(new, (struct vv_fact){site, request->byte_count});
-    if (old_fact.site != VV_SITE_NONE) vv_place_clear_fact(old);
+    if (old_fact.site != VV_SITE_NONE && !vv_debug_on) vv_place_clear_fact(old);
     if (vv_debug_on) vv_debug_allocated(new, request);
 }
 
@@ -63,8 +73,7 @@ static void release_entered(struct vv_thread *thread, void *block, enum vv_api a
     if (vv_unlikely(!vv_place_find(block, &place))) vv_misuse_invalid_free(block);
     if (vv_unlikely(vv_debug_on)) vv_debug_check_free(&place, api, stated_bytes);
     drop_facts(thread, &place);
-    /* In debug mode a block that was freed earlier leaves the quarantine in this one's place. */
-    if (!vv_debug_on || vv_debug_quarantine(&place)) vv_place_give(thread, &place);
+    give_back(thread, &place);
 }
 
 /* Frees what operations that could not do it themselves have left behind. */
@@ -197,7 +206,7 @@ static void *move_entered(struct vv_thread *thread, struct vv_place *old,
     size_t copied_bytes = vv_min(usable_bytes(old), request->byte_count);
     move_facts(thread, old, &new, request);
     memcpy(new.block, old->block, copied_bytes);
-    if (!vv_debug_on || vv_debug_quarantine(old)) vv_place_give(thread, old);
+    give_back(thread, old);
     return new.block;
 }
 

@@ -291,7 +291,7 @@ static bool others_are_outside_locked(void) {
     return true;
 }
 
-void vv_threads_wait_for_others(void) {
+bool vv_threads_wait_for_others(void) {
     uint64_t limit_ns = vv_clock_ns() + WAIT_LIMIT_NS;
     bool outside = false;
     while (!outside && vv_clock_ns() < limit_ns) {
@@ -301,6 +301,7 @@ void vv_threads_wait_for_others(void) {
         unlock_registry();
         if (!outside) sched_yield();
     }
+    return outside;
 }
 
 /* --- fork --- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap/walk.h"
 
+#include "heap/debug.h"
 #include "heap/remote.h"
 
 #include <string.h>
@@ -36,6 +37,10 @@ struct block_walk {
     int result;
 };
 
+static int show(const struct vv_place *place, const struct block_walk *walk) {
+    return vv_debug_is_freed(place) ? 0 : walk->visit(place, walk->argument);
+}
+
 static int visit_small(struct vv_pool *pool, const struct block_walk *walk) {
     uint64_t free_set[VV_WALK_SET_WORDS];
     memset(free_set, 0, vv_divide_up(pool->carved_count, 64) * sizeof free_set[0]);
@@ -43,7 +48,7 @@ static int visit_small(struct vv_pool *pool, const struct block_walk *walk) {
     for (uint32_t index = 0; index < pool->carved_count; index++) {
         if ((free_set[index / 64] >> (index % 64) & 1) != 0) continue;
         struct vv_place place = {.block = vv_pool_block(pool, index), .pool = pool, .index = index};
-        int result = walk->visit(&place, walk->argument);
+        int result = show(&place, walk);
         if (result != 0) return result;
     }
     return 0;
@@ -53,14 +58,14 @@ static int visit_pool(struct vv_pool *pool, void *argument) {
     const struct block_walk *walk = argument;
     if (pool->kind == VV_POOL_SMALL) return visit_small(pool, walk);
     struct vv_place place = {.block = vv_pool_base(pool), .pool = pool};
-    return walk->visit(&place, walk->argument);
+    return show(&place, walk);
 }
 
 static void visit_huge(struct vv_huge *huge, void *argument) {
     struct block_walk *walk = argument;
     if (walk->result != 0) return;
     struct vv_place place = {.block = huge->address, .huge = huge};
-    walk->result = walk->visit(&place, walk->argument);
+    walk->result = show(&place, walk);
 }
 
 int vv_walk_blocks(int (*visit)(const struct vv_place *place, void *argument), void *argument) {

@@ -257,6 +257,17 @@ static int count_before(const struct vv_place *place, void *argument) {
     return 0;
 }
 
+/* Threads that end may still write to the store that they have recorded into, unless its session is
+ * over. It stays mapped if one of them sleeps in the middle of that. */
+static void close_former(void) {
+    raise_session();
+    if (vv_threads_wait_for_others()) {
+        vv_store_close();
+    } else {
+        vv_store_leave();
+    }
+}
+
 int vv_session_start(uint32_t depth_limit) {
     int result = 0;
     vv_lock(&trace_lock);
@@ -265,7 +276,7 @@ int vv_session_start(uint32_t depth_limit) {
         vv_walk_blocks(count_before, &before);
         if (vv_store_base != NULL) {
             vv_walk_blocks(forget_site, NULL);
-            vv_store_close();
+            close_former();
         }
         directory[0] = '\0';
         vv_session.depth_limit = depth_limit;

@@ -156,6 +156,11 @@ void vv_store_close(void) {
     vv_store_base = NULL;
 }
 
+void vv_store_leave(void) {
+    file = (struct vv_shared_file){.descriptor = -1};
+    vv_store_base = NULL;
+}
+
 void vv_store_discard(void) {
     vv_shared_file_discard(&file);
     vv_store_base = NULL;

@@ -30,6 +30,9 @@ void vv_store_close(void);
 /* The same, and the file goes, too: nothing was recorded. */
 void vv_store_discard(void);
 
+/* Forgets the store and leaves its mapping: somebody may still be writing to it. */
+void vv_store_leave(void);
+
 /* In a child made by fork(): leaves the parent's store, which stays mapped at the address that is
  * returned until vv_store_release(). */
 const char *vv_store_detach(void);

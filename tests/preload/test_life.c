@@ -23,6 +23,7 @@ TEST(blocks_from_constructors_live_on) {
     from_constructor = realloc(from_constructor, 500);
     CHECK_EQ_STR(from_constructor, "early");
     free(from_constructor);
+    from_constructor = NULL; /* a destructor frees it otherwise */
 }
 
 /* --- the end of a process --- */
