@@ -20,8 +20,11 @@ if(VARVE_SANITIZE STREQUAL "address")
   set(sanitize -fsanitize=address,undefined -fno-sanitize-recover=undefined)
 elseif(VARVE_SANITIZE STREQUAL "thread")
   set(sanitize -fsanitize=thread)
+elseif(VARVE_SANITIZE STREQUAL "fuzzer") # with clang
+  set(sanitize -fsanitize=address,undefined -fno-sanitize-recover=undefined
+    -fsanitize=fuzzer-no-link)
 elseif(NOT VARVE_SANITIZE STREQUAL "")
-  message(FATAL_ERROR "VARVE_SANITIZE must be address, thread or empty")
+  message(FATAL_ERROR "VARVE_SANITIZE must be address, thread, fuzzer or empty")
 endif()
 if(sanitize)
   target_compile_options(varve_flags INTERFACE ${sanitize} -fno-omit-frame-pointer)

@@ -206,9 +206,43 @@ static const char *check_strings(const struct vv_capture *capture) {
     return count == 0 || capture->program >= count ? "the program has no name" : NULL;
 }
 
+/* Readers may add up any of the counts, in any order, and differences of two captures. */
+#define SUM_LIMIT ((uint64_t)1 << 61)
+
+static bool add_magnitude(uint64_t *sum, int64_t number) {
+    uint64_t magnitude = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    return !__builtin_add_overflow(*sum, magnitude, sum) && *sum < SUM_LIMIT;
+}
+
+static const char *check_numbers(const struct vv_capture *capture) {
+    static const char sentence[] = "its numbers are impossible: it is damaged";
+    uint64_t sums[8] = {0};
+    for (uint32_t index = 0; index < capture->count_count; index++) {
+        const struct vv_capture_count *count = &capture->counts[index];
+        if (!add_magnitude(&sums[0], count->live_bytes) ||
+            !add_magnitude(&sums[1], count->live_count) ||
+            !add_magnitude(&sums[2], count->peak_bytes) ||
+            !add_magnitude(&sums[3], count->peak_count) ||
+            !add_magnitude(&sums[4], (int64_t)count->total_bytes) ||
+            !add_magnitude(&sums[5], (int64_t)count->total_count) ||
+            !add_magnitude(&sums[6], (int64_t)count->temporary_bytes) ||
+            !add_magnitude(&sums[7], (int64_t)count->temporary_count)) {
+            return sentence;
+        }
+    }
+    uint64_t whole = 0;
+    bool possible = add_magnitude(&whole, capture->live_bytes) &&
+                    add_magnitude(&whole, capture->live_count) &&
+                    add_magnitude(&whole, capture->peak_bytes) &&
+                    add_magnitude(&whole, capture->peak_count) &&
+                    capture->total_bytes < SUM_LIMIT && capture->total_count < SUM_LIMIT;
+    return possible ? NULL : sentence;
+}
+
 const char *vv_capture_check(const struct vv_capture *capture) {
     const char *sentence = check_tables(capture);
     if (sentence == NULL) sentence = check_locations(capture);
     if (sentence == NULL) sentence = check_strings(capture);
+    if (sentence == NULL) sentence = check_numbers(capture);
     return sentence;
 }

@@ -96,10 +96,11 @@ void vv_codec_delta(struct vv_codec *codec, uint32_t *value, uint32_t *previous)
     *previous = *value;
 }
 
-void *vv_codec_array(struct vv_codec *codec, void *array, uint32_t *count, size_t element_bytes) {
+void *vv_codec_array(struct vv_codec *codec, void *array, uint32_t *count, size_t element_bytes,
+                     size_t least_bytes) {
     vv_codec_u32(codec, count);
     if (codec->writing) return array;
-    if (*count > vv_codec_left(codec)) codec->failed = true;
+    if (*count > vv_codec_left(codec) / least_bytes) codec->failed = true;
     if (codec->failed) *count = 0;
     array = vv_scratch_take_array(codec->scratch, (size_t)*count + 1, element_bytes);
     if (array == NULL) {

@@ -29,9 +29,11 @@ void vv_codec_bytes(struct vv_codec *codec, void *bytes, size_t byte_count);
 /* The difference to *previous, which becomes the value: for columns that rise. */
 void vv_codec_delta(struct vv_codec *codec, uint32_t *value, uint32_t *previous);
 
-/* The count of an array and, when reading, the array itself, zeroed; each element takes at least a
- * byte, so a count beyond the bytes that are left is malformed. Returns the array. */
-void *vv_codec_array(struct vv_codec *codec, void *array, uint32_t *count, size_t element_bytes);
+/* The count of an array and, when reading, the array itself, zeroed. An element takes at least
+ * `least_bytes` of the data, so a count that the data that is left cannot hold is malformed, and no
+ * more is allocated than the data can fill. Returns the array. */
+void *vv_codec_array(struct vv_codec *codec, void *array, uint32_t *count, size_t element_bytes,
+                     size_t least_bytes);
 
 /* Bytes that are left to read. */
 static inline size_t vv_codec_left(const struct vv_codec *codec) {

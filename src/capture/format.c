@@ -54,7 +54,7 @@ static void transfer_process(struct vv_codec *codec, struct vv_capture *capture)
     vv_codec_u64(codec, &capture->incomplete_count);
     vv_codec_bool(codec, &capture->is_cut);
     capture->arguments = vv_codec_array(codec, capture->arguments, &capture->argument_count,
-                                        sizeof *capture->arguments);
+                                        sizeof *capture->arguments, 1);
     for (uint32_t index = 0; index < capture->argument_count; index++) {
         vv_codec_u32(codec, &capture->arguments[index]);
     }
@@ -63,8 +63,8 @@ static void transfer_process(struct vv_codec *codec, struct vv_capture *capture)
 
 /* Strings are written one after the other, each ended by a zero byte. */
 static void transfer_strings(struct vv_codec *codec, struct vv_capture *capture) {
-    capture->strings =
-        vv_codec_array(codec, capture->strings, &capture->string_count, sizeof *capture->strings);
+    capture->strings = vv_codec_array(codec, capture->strings, &capture->string_count,
+                                      sizeof *capture->strings, 1);
     for (uint32_t index = 0; index < capture->string_count; index++) {
         if (codec->writing) {
             const char *text = capture->strings[index];
@@ -72,7 +72,8 @@ static void transfer_strings(struct vv_codec *codec, struct vv_capture *capture)
             if (copy == NULL) codec->failed = true;
             if (copy != NULL) vv_codec_bytes(codec, copy, strlen(text) + 1);
         } else {
-            const uint8_t *end = memchr(codec->at, 0, vv_codec_left(codec));
+            size_t left = vv_codec_left(codec);
+            const uint8_t *end = left > 0 ? memchr(codec->at, 0, left) : NULL;
             if (end == NULL) codec->failed = true;
             size_t length = end == NULL ? 0 : (size_t)(end - codec->at);
             capture->strings[index] =
@@ -86,8 +87,8 @@ static void transfer_strings(struct vv_codec *codec, struct vv_capture *capture)
 }
 
 static void transfer_modules(struct vv_codec *codec, struct vv_capture *capture) {
-    capture->modules =
-        vv_codec_array(codec, capture->modules, &capture->module_count, sizeof *capture->modules);
+    capture->modules = vv_codec_array(codec, capture->modules, &capture->module_count,
+                                      sizeof *capture->modules, 2);
     for (uint32_t index = 0; index < capture->module_count; index++) {
         struct vv_capture_module *module = &capture->modules[index];
         vv_codec_u32(codec, &module->path);
@@ -101,8 +102,8 @@ static void transfer_modules(struct vv_codec *codec, struct vv_capture *capture)
 }
 
 static void transfer_threads(struct vv_codec *codec, struct vv_capture *capture) {
-    capture->threads =
-        vv_codec_array(codec, capture->threads, &capture->thread_count, sizeof *capture->threads);
+    capture->threads = vv_codec_array(codec, capture->threads, &capture->thread_count,
+                                      sizeof *capture->threads, 4 + VV_CAPTURE_HISTOGRAM_BUCKETS);
     for (uint32_t index = 0; index < capture->thread_count; index++) {
         struct vv_capture_thread *thread = &capture->threads[index];
         vv_codec_u64(codec, &thread->id);
@@ -117,8 +118,8 @@ static void transfer_threads(struct vv_codec *codec, struct vv_capture *capture)
 
 static void transfer_symbols(struct vv_codec *codec, struct vv_capture *capture) {
     uint32_t function = 0, file = 0, line = 0;
-    capture->symbols =
-        vv_codec_array(codec, capture->symbols, &capture->symbol_count, sizeof *capture->symbols);
+    capture->symbols = vv_codec_array(codec, capture->symbols, &capture->symbol_count,
+                                      sizeof *capture->symbols, 3);
     for (uint32_t index = 0; index < capture->symbol_count; index++) {
         struct vv_capture_symbol *symbol = &capture->symbols[index];
         vv_codec_delta(codec, &symbol->function, &function);
@@ -131,7 +132,7 @@ static void transfer_locations(struct vv_codec *codec, struct vv_capture *captur
     uint32_t module = 0, first_symbol = 0;
     uint64_t previous = 0;
     capture->locations = vv_codec_array(codec, capture->locations, &capture->location_count,
-                                        sizeof *capture->locations);
+                                        sizeof *capture->locations, 5);
     for (uint32_t index = 0; index < capture->location_count; index++) {
         struct vv_capture_location *location = &capture->locations[index];
         int64_t difference = (int64_t)(location->address - previous);
@@ -148,7 +149,7 @@ static void transfer_locations(struct vv_codec *codec, struct vv_capture *captur
 static void transfer_nodes(struct vv_codec *codec, struct vv_capture *capture) {
     uint32_t parent = 0, location = 0;
     capture->nodes =
-        vv_codec_array(codec, capture->nodes, &capture->node_count, sizeof *capture->nodes);
+        vv_codec_array(codec, capture->nodes, &capture->node_count, sizeof *capture->nodes, 2);
     for (uint32_t index = 0; index < capture->node_count; index++) {
         vv_codec_delta(codec, &capture->nodes[index].parent, &parent);
         vv_codec_delta(codec, &capture->nodes[index].location, &location);
@@ -158,7 +159,7 @@ static void transfer_nodes(struct vv_codec *codec, struct vv_capture *capture) {
 static void transfer_sites(struct vv_codec *codec, struct vv_capture *capture) {
     uint32_t node = 0;
     capture->sites =
-        vv_codec_array(codec, capture->sites, &capture->site_count, sizeof *capture->sites);
+        vv_codec_array(codec, capture->sites, &capture->site_count, sizeof *capture->sites, 2);
     for (uint32_t index = 0; index < capture->site_count; index++) {
         vv_codec_delta(codec, &capture->sites[index].node, &node);
         vv_codec_u32(codec, &capture->sites[index].api);
@@ -198,10 +199,10 @@ static void transfer_counts(struct vv_codec *codec, struct vv_capture_count *cou
 /* --- chunks --- */
 
 struct chunk_head {
+    uint32_t crc;
     uint32_t type;
     uint32_t version;
     uint32_t length;
-    uint32_t crc;
 };
 
 static void put_u32(uint8_t *at, uint32_t value) {
@@ -225,10 +226,10 @@ static void end_chunk(struct vv_codec *codec, size_t at, enum chunk_type type) {
     if (codec->failed) return;
     uint8_t *head = codec->begin + at;
     uint32_t length = (uint32_t)(codec->at - head - HEAD_BYTES);
-    put_u32(head, type);
-    put_u32(head + 4, VV_FORMAT_VERSION);
-    put_u32(head + 8, length);
-    put_u32(head + 12, vv_crc32c(head + HEAD_BYTES, length));
+    put_u32(head + 4, type);
+    put_u32(head + 8, VV_FORMAT_VERSION);
+    put_u32(head + 12, length);
+    put_u32(head, vv_crc32c(head + 4, HEAD_BYTES - 4 + length));
 }
 
 typedef void transfer_function(struct vv_codec *codec, struct vv_capture *capture);
@@ -291,12 +292,14 @@ struct reader {
 static bool next_chunk(struct reader *reader, struct chunk_head *out) {
     struct vv_codec *file = &reader->file;
     if (vv_codec_left(file) < HEAD_BYTES) return false;
-    *out = (struct chunk_head){.type = get_u32(file->at),
-                               .version = get_u32(file->at + 4),
-                               .length = get_u32(file->at + 8),
-                               .crc = get_u32(file->at + 12)};
+    const uint8_t *head = file->at;
+    *out = (struct chunk_head){.crc = get_u32(head),
+                               .type = get_u32(head + 4),
+                               .version = get_u32(head + 8),
+                               .length = get_u32(head + 12)};
     file->at += HEAD_BYTES;
-    return out->length <= vv_codec_left(file) && vv_crc32c(file->at, out->length) == out->crc;
+    return out->length <= vv_codec_left(file) &&
+           vv_crc32c(head + 4, HEAD_BYTES - 4 + out->length) == out->crc;
 }
 
 static void read_counts(struct reader *reader, struct vv_codec *codec) {
@@ -343,7 +346,7 @@ static bool read_chunk(struct reader *reader, const struct chunk_head *head) {
         /* In order, each once. */
         if (reader->done != (1u << head->type) - (1u << CHUNK_PROCESS)) return false;
         transfers[head->type](&codec, reader->capture);
-        reader->done |= 1u << head->type;
+        if (!codec.failed) reader->done |= 1u << head->type;
     }
     return !codec.failed;
 }

@@ -3,10 +3,11 @@
  *
  *   file    = magic chunk* end
  *   magic   = "varve capture\n\x1a\n" , 16 bytes
- *   chunk   = type u32, version-of-the-chunk's-layout u32, length u32, crc32c u32, length bytes
+ *   chunk   = crc32c u32, type u32, version-of-the-chunk's-layout u32, length u32, length bytes
  *
  * The four numbers of a chunk's head are little-endian; what is in a chunk is made of the numbers
- * of capture/codec.h, in the order in which format.c names them. The CRC is that of the contents.
+ * of capture/codec.h, in the order in which format.c names them. The CRC is that of all that
+ * follows it in the chunk.
  * Chunks come in this order, and each refers only to itself and earlier ones:
  *
  *   PROCESS STRINGS MODULES THREADS SYMBOLS LOCATIONS NODES SITES COUNTS* END

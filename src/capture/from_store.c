@@ -76,7 +76,8 @@ static uint64_t ticks_to_ns(const struct vv_store_header *header, uint64_t ticks
     double rate = (double)known_ns / (double)(known_ticks - header->started_ticks);
     /* `last_seen_ticks` is also raised alone; then the usual rate is the better guess. */
     if (known_ns < 1000000) rate = 1.0 / 2.5;
-    return (uint64_t)(rate * (double)(ticks - header->started_ticks));
+    double ns = rate * (double)(ticks - header->started_ticks);
+    return ns < 1e18 ? (uint64_t)ns : 0; /* a damaged header */
 }
 
 static enum vv_capture_end end_of(const struct vv_store_header *header) {
@@ -261,11 +262,16 @@ static bool read_sites(struct store *store, const uint8_t *apis) {
 
 /* --- threads and counts --- */
 
+/* Damaged numbers wrap around here and are refused by vv_capture_check(). */
+static void add(int64_t *sum, int64_t number) {
+    *sum = (int64_t)((uint64_t)*sum + (uint64_t)number);
+}
+
 static void add_sums(struct vv_capture *capture, const struct vv_capture_count *count) {
-    capture->live_bytes += count->live_bytes;
-    capture->live_count += count->live_count;
-    capture->peak_bytes += count->peak_bytes;
-    capture->peak_count += count->peak_count;
+    add(&capture->live_bytes, count->live_bytes);
+    add(&capture->live_count, count->live_count);
+    add(&capture->peak_bytes, count->peak_bytes);
+    add(&capture->peak_count, count->peak_count);
     capture->total_bytes += count->total_bytes;
     capture->total_count += count->total_count;
 }

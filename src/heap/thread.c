@@ -7,6 +7,7 @@
 #include "os/clock.h"
 #include "os/signals.h"
 
+#include <errno.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
@@ -291,11 +292,24 @@ static bool others_are_outside_locked(void) {
     return true;
 }
 
+/* The expedited command interrupts the other threads and takes microseconds; without it the kernel
+ * waits until each has been scheduled, some ten milliseconds. */
+static void barrier_in_all_threads(void) {
+    int saved_errno = errno;
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0) {
+        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+        if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0) {
+            syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+        }
+    }
+    errno = saved_errno;
+}
+
 bool vv_threads_wait_for_others(void) {
     uint64_t limit_ns = vv_clock_ns() + WAIT_LIMIT_NS;
     bool outside = false;
     while (!outside && vv_clock_ns() < limit_ns) {
-        syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+        barrier_in_all_threads();
         lock_registry();
         outside = others_are_outside_locked();
         unlock_registry();

@@ -76,9 +76,10 @@ void *vv_scratch_take_array(struct vv_scratch *scratch, size_t count, size_t ele
 void *vv_scratch_grow(struct vv_scratch *scratch, void *place, size_t used_bytes,
                       size_t byte_count) {
     if (byte_count > PTRDIFF_MAX) return NULL;
+    if (place == NULL) return vv_scratch_take(scratch, byte_count);
     char *end = (char *)place + vv_align_up(used_bytes, ALIGNMENT);
     size_t wanted = vv_align_up(byte_count, ALIGNMENT);
-    if (place != NULL && end == scratch->at && scratch->limit >= (char *)place &&
+    if (end == scratch->at && scratch->limit >= (char *)place &&
         (size_t)(scratch->limit - (char *)place) >= wanted) {
         scratch->at = (char *)place + wanted;
         return place;

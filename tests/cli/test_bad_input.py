@@ -237,13 +237,25 @@ def an_empty_or_foreign_capture():
     complains(varve("report", "."), 2, ".")
 
 
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
 @claim
 def a_capture_of_a_newer_varve():
     data = bytearray(open(capture(), "rb").read())
-    data[4:8] = struct.pack("<I", struct.unpack("<I", data[4:8])[0] + 1)
-    with open("newer.varve", "wb") as file:
+    first = 16 # crc, type, version, length
+    length = struct.unpack_from("<I", data, first + 12)[0]
+    struct.pack_into("<I", data, first + 8, struct.unpack_from("<I", data, first + 8)[0] + 1)
+    struct.pack_into("<I", data, first, crc32c(data[first + 4:first + 16 + length]))
+    with open("future.varve", "wb") as file:
         file.write(data)
-    complains(varve("report", "newer.varve"), 2, "newer.varve", "newer")
+    complains(varve("report", "future.varve"), 2, "future.varve", "written by a newer varve")
 
 
 @claim

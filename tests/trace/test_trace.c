@@ -130,7 +130,10 @@ static void change(struct model *model) {
         varve_free(old);
         forget(model, index);
         return;
-    case 2: block = varve_calloc(3, size); size *= 3; break;
+    case 2:
+        block = varve_calloc(3, size);
+        size *= 3;
+        break;
     case 3: block = varve_aligned_alloc(64, size); break;
     default: block = varve_malloc(size); break;
     }
