@@ -19,6 +19,9 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/varveConfig.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/varveConfigVersion.cmake
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/varve)
 
+# Found from where the file is, so that an installation may be moved.
+file(RELATIVE_PATH VARVE_PREFIX_OF_PKGCONFIG "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig"
+  "${CMAKE_INSTALL_PREFIX}")
 configure_file(cmake/varve.pc.in varve.pc @ONLY)
 configure_file(cmake/varve-malloc.pc.in varve-malloc.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/varve.pc ${CMAKE_CURRENT_BINARY_DIR}/varve-malloc.pc

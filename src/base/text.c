@@ -49,6 +49,13 @@ void vv_text_add_column(struct vv_text *text, uint64_t value, size_t width) {
     vv_text_add_bytes(text, begin, count);
 }
 
+/* The nearest, of two the even one, as printf() has it. */
+static uint64_t divide_rounded(uint64_t number, uint64_t divisor) {
+    uint64_t quotient = number / divisor;
+    uint64_t twice = number % divisor * 2;
+    return quotient + (twice > divisor || (twice == divisor && quotient % 2 == 1) ? 1 : 0);
+}
+
 void vv_text_add_size(struct vv_text *text, uint64_t byte_count) {
     static const char *const units[] = {" B", " KiB", " MiB", " GiB", " TiB"};
     unsigned unit = 0;
@@ -57,13 +64,14 @@ void vv_text_add_size(struct vv_text *text, uint64_t byte_count) {
         scale *= 1024;
         unit++;
     }
-    /* Tenths, rounded; the remainder is below 2^50, so ten times it fits. */
-    uint64_t tenths = byte_count / scale * 10 + (byte_count % scale * 10 + scale / 2) / scale;
-    bool with_decimal = unit > 0 && tenths < 1000;
-    vv_text_add_decimal(text, with_decimal ? tenths / 10 : (tenths + 5) / 10);
-    if (with_decimal) {
+    if (unit > 0 && byte_count / scale < 100) {
+        /* Fewer than 2^7 units of at most 2^40 bytes: ten times that fits. */
+        uint64_t tenths = divide_rounded(byte_count * 10, scale);
+        vv_text_add_decimal(text, tenths / 10);
         vv_text_add(text, ".");
         vv_text_add_decimal(text, tenths % 10);
+    } else {
+        vv_text_add_decimal(text, divide_rounded(byte_count, scale));
     }
     vv_text_add(text, units[unit]);
 }

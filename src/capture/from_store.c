@@ -396,6 +396,11 @@ int vv_capture_from_store(const void *bytes, size_t byte_count, struct vv_captur
         return -ENOMEM;
     }
     store.capture->is_cut = store.is_cut || READ(store.header->page_count) > store.page_count;
+    *out_sentence = vv_capture_check(store.capture);
+    if (*out_sentence != NULL) {
+        vv_capture_free(store.capture);
+        return -EINVAL;
+    }
     *out = store.capture;
     return 0;
 }

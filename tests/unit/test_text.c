@@ -29,6 +29,7 @@ TEST(sizes_read_as_in_tracemalloc) {
     CHECK_EQ_STR(size_text(816), "816 B");
     CHECK_EQ_STR(size_text(10239), "10239 B");
     CHECK_EQ_STR(size_text(10240), "10.0 KiB");
+    CHECK_EQ_STR(size_text(32000), "31.2 KiB"); /* 31.25, to the even digit */
     CHECK_EQ_STR(size_text(102348), "99.9 KiB");
     CHECK_EQ_STR(size_text(102400), "100 KiB");
     CHECK_EQ_STR(size_text(3109 * 1024), "3109 KiB");
