@@ -59,12 +59,12 @@ VARVE_API size_t varve_trim(void);
 
 /* How the heap is divided. Constant for a build. */
 typedef struct varve_geometry {
-    const char *name;          /* "default" or "classic" */
-    size_t alignment;          /* of every block */
+    const char *name; /* "default" or "classic" */
+    size_t alignment; /* of every block */
     size_t arena_bytes;
-    size_t pool_bytes;         /* of the smallest pool; classes of larger blocks have larger pools */
-    size_t small_max_bytes;    /* larger blocks are not in pools with others */
-    size_t medium_max_bytes;   /* larger blocks are mappings of their own ("huge") */
+    size_t pool_bytes;       /* of the smallest pool; classes of larger blocks have larger pools */
+    size_t small_max_bytes;  /* larger blocks are not in pools with others */
+    size_t medium_max_bytes; /* larger blocks are mappings of their own ("huge") */
     unsigned class_count;
 } varve_geometry;
 
@@ -78,28 +78,28 @@ typedef struct varve_class_stats {
     size_t block_bytes; /* 0 for medium and huge blocks, which differ in size */
     size_t pools;
     size_t live_blocks;
-    size_t live_bytes;  /* as the heap gives them: with rounding up */
-    size_t free_bytes;  /* in free blocks whose memory is resident or will be on first use */
-    size_t pool_bytes;  /* address space of the pools */
+    size_t live_bytes; /* as the heap gives them: with rounding up */
+    size_t free_bytes; /* in free blocks whose memory is resident or will be on first use */
+    size_t pool_bytes; /* address space of the pools */
 } varve_class_stats;
 
 #define VARVE_CLASS_MAX 128
 
 typedef struct varve_heap_stats_data {
-    uint32_t struct_bytes;       /* size of this struct as the library knows it */
+    uint32_t struct_bytes; /* size of this struct as the library knows it */
     uint32_t class_count;
     size_t live_blocks;
-    size_t live_bytes;           /* sum over classes, medium and huge */
-    size_t pool_bytes;           /* granules in small pools */
-    size_t resting_bytes;        /* free, and resident until the purge or the next use */
-    size_t returned_bytes;       /* given back to the system so far */
-    size_t metadata_bytes;       /* the allocator's own memory */
+    size_t live_bytes;     /* sum over classes, medium and huge */
+    size_t pool_bytes;     /* granules in small pools */
+    size_t resting_bytes;  /* free, and resident until the purge or the next use */
+    size_t returned_bytes; /* given back to the system so far */
+    size_t metadata_bytes; /* the allocator's own memory */
     size_t arena_count;
-    size_t arena_bytes;          /* address space of all arenas */
-    size_t thread_count;         /* threads that have a heap */
-    size_t orphan_heap_count;    /* heaps of ended threads that wait for a new thread */
-    size_t peak_resident_bytes;  /* of the process, as the kernel counts */
-    size_t minor_faults;         /* of the process */
+    size_t arena_bytes;         /* address space of all arenas */
+    size_t thread_count;        /* threads that have a heap */
+    size_t orphan_heap_count;   /* heaps of ended threads that wait for a new thread */
+    size_t peak_resident_bytes; /* of the process, as the kernel counts */
+    size_t minor_faults;        /* of the process */
     size_t major_faults;
     varve_class_stats classes[VARVE_CLASS_MAX];
     varve_class_stats medium;

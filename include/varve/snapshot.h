@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * varve/snapshot.h - what the trace knows at one moment: statistics, comparison, files.
  *
- * The counterpart of Python's tracemalloc.Snapshot. A snapshot holds sums per call stack, not blocks,
- * so it takes milliseconds and a few megabytes however many blocks are live. Snapshots live in memory
- * of their own and do not appear in each other. Functions return 0 or a negative errno, unless stated
- * otherwise; a snapshot may be read by several threads at a time.
+ * The counterpart of Python's tracemalloc.Snapshot. A snapshot holds sums per call stack, not
+ * blocks, so it takes milliseconds and a few megabytes however many blocks are live. Snapshots live
+ * in memory of their own and do not appear in each other. Functions return 0 or a negative errno,
+ * unless stated otherwise; a snapshot may be read by several threads at a time.
  *
- * Names and lines come from libvarve-symbols.so beside this library; where it is not installed, from
- * the dynamic symbol tables. They are looked up with the first statistics. */
+ * Names and lines come from libvarve-symbols.so beside this library; where it is not installed,
+ * from the dynamic symbol tables. They are looked up with the first statistics. */
 #ifndef VARVE_SNAPSHOT_H
 #define VARVE_SNAPSHOT_H
 
@@ -23,8 +23,9 @@ typedef struct varve_snapshot varve_snapshot;
 VARVE_API int varve_snapshot_take(varve_snapshot **out_snapshot);
 VARVE_API void varve_snapshot_free(varve_snapshot *snapshot);
 
-/* Writes a capture file, for its owner only, which `varve report` and `varve diff` read; -EEXIST when
- * there is a file of that name. Loading accepts what `varve run` writes, too; -EINVAL: not a capture. */
+/* Writes a capture file, for its owner only, which `varve report` and `varve diff` read; -EEXIST
+ * when there is a file of that name. Loading accepts what `varve run` writes, too; -EINVAL: not a
+ * capture. */
 VARVE_API int varve_snapshot_dump(varve_snapshot *snapshot, const char *path);
 VARVE_API int varve_snapshot_load(const char *path, varve_snapshot **out_snapshot);
 
@@ -43,8 +44,8 @@ typedef struct varve_filter {
     unsigned line;        /* 0: any */
 } varve_filter;
 
-/* A new snapshot with the stacks that match one of the inclusive filters, if there are any, and none
- * of the others. */
+/* A new snapshot with the stacks that match one of the inclusive filters, if there are any, and
+ * none of the others. */
 VARVE_API int varve_snapshot_filter(varve_snapshot *snapshot, const varve_filter *filters,
                                     size_t filter_count, varve_snapshot **out_snapshot);
 
@@ -68,9 +69,9 @@ typedef struct varve_frame {
 } varve_frame;
 
 typedef struct varve_statistic {
-    size_t size; /* bytes */
-    size_t count; /* blocks */
-    long long size_diff;  /* in a comparison */
+    size_t size;         /* bytes */
+    size_t count;        /* blocks */
+    long long size_diff; /* in a comparison */
     long long count_diff;
     varve_frame frame;         /* what was grouped by, as far as it is one frame */
     const varve_frame *frames; /* the stack of the largest part, innermost first */
@@ -94,9 +95,9 @@ VARVE_API int varve_snapshot_compare(varve_snapshot *new_snapshot, varve_snapsho
                                      varve_statistics **out_statistics);
 VARVE_API void varve_statistics_free(varve_statistics *statistics);
 
-/* Writes an item as tracemalloc prints it, "file:line: size=3109 KiB, count=74501, average=43 B", in
- * a comparison with the differences in parentheses. Returns the length of the whole text, of which at
- * most capacity - 1 bytes are written. */
+/* Writes an item as tracemalloc prints it, "file:line: size=3109 KiB, count=74501, average=43 B",
+ * in a comparison with the differences in parentheses. Returns the length of the whole text, of
+ * which at most capacity - 1 bytes are written. */
 VARVE_API size_t varve_statistic_format(const varve_statistics *statistics, size_t index,
                                         char *buffer, size_t capacity);
 

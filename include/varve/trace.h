@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * varve/trace.h - recording who allocates what, exactly, from within the program.
  *
- * The counterpart of Python's tracemalloc. While the trace is on, every block that varve's heap gives
- * out remembers the stack that asked for it and the size that was asked for. `varve run` does the
- * same for a whole program without its help; these functions then see that trace.
+ * The counterpart of Python's tracemalloc. While the trace is on, every block that varve's heap
+ * gives out remembers the stack that asked for it and the size that was asked for. `varve run` does
+ * the same for a whole program without its help; these functions then see that trace.
  *
  * Link with -lvarve-malloc (or preload libvarve-malloc.so) to trace malloc and operator new; with
  * -lvarve only varve_malloc and its kind are traced. Sizes are in bytes, as requested. Functions

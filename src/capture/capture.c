@@ -231,11 +231,10 @@ static const char *check_numbers(const struct vv_capture *capture) {
         }
     }
     uint64_t whole = 0;
-    bool possible = add_magnitude(&whole, capture->live_bytes) &&
-                    add_magnitude(&whole, capture->live_count) &&
-                    add_magnitude(&whole, capture->peak_bytes) &&
-                    add_magnitude(&whole, capture->peak_count) &&
-                    capture->total_bytes < SUM_LIMIT && capture->total_count < SUM_LIMIT;
+    bool possible =
+        add_magnitude(&whole, capture->live_bytes) && add_magnitude(&whole, capture->live_count) &&
+        add_magnitude(&whole, capture->peak_bytes) && add_magnitude(&whole, capture->peak_count) &&
+        capture->total_bytes < SUM_LIMIT && capture->total_count < SUM_LIMIT;
     return possible ? NULL : sentence;
 }
 

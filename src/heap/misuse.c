@@ -33,14 +33,18 @@ static bool is_free_block(const struct vv_pool *pool, const void *address) {
     return pool->kind == VV_POOL_SMALL && vv_pool_has_block(pool, address);
 }
 
-static _Noreturn void interior_free(const void *address, struct vv_pool *pool) {
-    char buffer[REPORT_BYTES];
-    struct vv_text text = vv_text_in(buffer, sizeof buffer);
+static struct vv_place place_around(const void *address, struct vv_pool *pool) {
     struct vv_place place = {.block = vv_pool_base(pool), .pool = pool};
     if (pool->kind == VV_POOL_SMALL) {
         place.index = vv_pool_block_index(pool, address);
         place.block = vv_pool_block(pool, place.index);
     }
+    return place;
+}
+
+static _Noreturn void interior_free(const void *address, struct vv_place place) {
+    char buffer[REPORT_BYTES];
+    struct vv_text text = vv_text_in(buffer, sizeof buffer);
     struct vv_fact fact = vv_place_get_fact(&place);
     vv_text_add(&text, "varve: free of ");
     add_address(&text, address);
@@ -50,13 +54,40 @@ static _Noreturn void interior_free(const void *address, struct vv_pool *pool) {
     vv_fatal(vv_text_end(&text));
 }
 
+/* The pool that the address is in, or NULL. Of a medium block only the first granule is known, so it
+ * is searched for downwards. */
+static struct vv_pool *pool_around(const void *address) {
+    struct vv_pool *record = vv_pool_record(address);
+    if (record->kind != VV_POOL_NONE) return vv_pool_of_record(record);
+    struct vv_pool *below = record;
+    while (below > vv_region.pools && below->kind == VV_POOL_NONE) below--;
+    bool covers = below->kind == VV_POOL_MEDIUM && record - below < below->granule_count;
+    return covers ? below : NULL;
+}
+
+struct holder {
+    const char *address;
+    struct vv_huge *huge; /* that the address is in; or NULL */
+};
+
+static void look_in_huge(struct vv_huge *huge, void *argument) {
+    struct holder *holder = argument;
+    const char *begin = huge->address;
+    if (holder->address > begin && holder->address < begin + huge->mapped_bytes) {
+        holder->huge = huge;
+    }
+}
+
 void vv_misuse_invalid_free(const void *address) {
+    struct holder holder = {.address = address};
+    vv_huge_visit(look_in_huge, &holder);
+    if (holder.huge != NULL) {
+        interior_free(address, (struct vv_place){.block = holder.huge->address, .huge = holder.huge});
+    }
     bool ours = vv_region_contains(address);
-    if (ours) {
-        struct vv_pool *record = vv_pool_record(address);
-        if (record->kind != VV_POOL_NONE && !is_free_block(vv_pool_of_record(record), address)) {
-            interior_free(address, vv_pool_of_record(record));
-        }
+    struct vv_pool *pool = ours ? pool_around(address) : NULL;
+    if (pool != NULL && !is_free_block(pool, address)) {
+        interior_free(address, place_around(address, pool));
     }
     char buffer[REPORT_BYTES];
     struct vv_text text = vv_text_in(buffer, sizeof buffer);

@@ -17,7 +17,7 @@
 /* --- facts --- */
 
 static bool traced(void) {
-    return atomic_load_explicit(&vv_tracing, memory_order_relaxed);
+    return atomic_load_explicit(&vv_tracing, memory_order_acquire);
 }
 
 /* The site of a new block: the trace layer's, or "unknown" when facts are for debug mode only. */

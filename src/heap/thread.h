@@ -99,8 +99,8 @@ void vv_orphans_visit(void (*visit)(struct vv_heap *heap, void *argument), void 
 void vv_threads_visit(void (*visit)(struct vv_thread *thread, void *argument), void *argument);
 
 /* Waits until every other thread has left the operation that it is in, if any; at most 100 ms, for
- * one that sleeps inside of it; then it returns false. What the caller wrote before is seen by their
- * next operations. */
+ * one that sleeps inside of it; then it returns false. What the caller wrote before is seen by
+ * their next operations. */
 bool vv_threads_wait_for_others(void);
 
 /* Around fork(): all heaps at rest / in the child only the calling thread is left. */

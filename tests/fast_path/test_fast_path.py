@@ -21,7 +21,7 @@ def instructions(library, function):
         match = re.match(r"^ +[0-9a-f]+:\t(.*)$", line)
         if match is None:
             continue
-        text = re.sub(r"0x[0-9a-f]+\(%rip\) +# [0-9a-f]+", "(%rip)", match[1].strip())
+        text = re.sub(r"0x[0-9a-f]+\(%rip\)", "(%rip)", match[1].strip())
         text = re.sub(r"_GLOBAL_OFFSET_TABLE_\+0x[0-9a-f]+", "offset of the thread's data", text)
         text = re.sub(r"\b[0-9a-f]+ <", "<", text)
         found.append(re.sub(r"\s+", " ", text))

@@ -22,8 +22,7 @@ static void mend_checksums(uint8_t *bytes, size_t byte_count) {
         size_t length = number_at(bytes + at + 12);
         if (length > byte_count - at - 16) return;
         uint32_t crc = vv_crc32c(bytes + at + 4, 12 + length);
-        for (unsigned byte = 0; byte < 4; byte++)
-            bytes[at + byte] = (uint8_t)(crc >> 8 * byte);
+        for (unsigned byte = 0; byte < 4; byte++) bytes[at + byte] = (uint8_t)(crc >> 8 * byte);
         at += 16 + length;
     }
 }

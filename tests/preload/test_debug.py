@@ -85,6 +85,8 @@ def free_of_an_address_inside_a_block():
            f"varve: free of 0x[0-9a-f]+, which is inside the {BLOCK}100 bytes")
     misuse("char *b = make(50000); free(hidden(b + 4096));",
            f"varve: free of 0x[0-9a-f]+, which is inside the {BLOCK}50000 bytes")
+    misuse("char *b = make(5000000); free(hidden(b + 4000000));",
+           f"varve: free of 0x[0-9a-f]+, which is inside the {BLOCK}5000000 bytes")
     misuse("char *b = make(100); free(hidden(b + 16));",
            f"varve: free of 0x[0-9a-f]+, which is inside the {BLOCK}100 bytes", traced=True)
 
