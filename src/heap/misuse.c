@@ -54,8 +54,8 @@ static _Noreturn void interior_free(const void *address, struct vv_place place) 
     vv_fatal(vv_text_end(&text));
 }
 
-/* The pool that the address is in, or NULL. Of a medium block only the first granule is known, so it
- * is searched for downwards. */
+/* The pool that the address is in, or NULL. Of a medium block only the first granule is known, so
+ * it is searched for downwards. */
 static struct vv_pool *pool_around(const void *address) {
     struct vv_pool *record = vv_pool_record(address);
     if (record->kind != VV_POOL_NONE) return vv_pool_of_record(record);
@@ -82,7 +82,8 @@ void vv_misuse_invalid_free(const void *address) {
     struct holder holder = {.address = address};
     vv_huge_visit(look_in_huge, &holder);
     if (holder.huge != NULL) {
-        interior_free(address, (struct vv_place){.block = holder.huge->address, .huge = holder.huge});
+        interior_free(address,
+                      (struct vv_place){.block = holder.huge->address, .huge = holder.huge});
     }
     bool ours = vv_region_contains(address);
     struct vv_pool *pool = ours ? pool_around(address) : NULL;

@@ -16,4 +16,7 @@ const void *vv_trace_store(size_t *out_byte_count);
 void vv_trace_suspend(void);
 void vv_trace_resume(void);
 
+/* After dlclose(). */
+void vv_trace_code_unloaded(void);
+
 #endif

@@ -3,6 +3,7 @@
 #include "varve/trace.h"
 #include "heap/hooks.h"
 #include "heap/place.h"
+#include "trace/modules.h"
 #include "trace/self.h"
 #include "trace/session.h"
 
@@ -178,6 +179,12 @@ void vv_trace_resume(void) {
     struct vv_tracer *tracer = enter_own_tracer();
     if (tracer == NULL) return;
     if (tracer->suspended_count > 0) tracer->suspended_count--;
+    vv_thread_leave();
+}
+
+void vv_trace_code_unloaded(void) {
+    if (enter_own_tracer() == NULL) return;
+    vv_modules_check();
     vv_thread_leave();
 }
 

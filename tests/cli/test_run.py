@@ -469,6 +469,50 @@ int main(void) {
 
 
 @claim
+def a_library_that_takes_anothers_addresses_is_not_mistaken_for_it():
+    for name, room in (("one", 10), ("two", 3000)): # different frames at the same addresses
+        compile_c(f"""
+#include <stdlib.h>
+#include <string.h>
+__attribute__((noinline)) void *{name}_make(int size) {{
+    volatile char room[{room}];
+    memset((char *)room, size, sizeof room);
+    void *block = malloc(size);
+    room[1] = room[0];
+    return block;
+}}
+void *make(int size) {{ void *block = {name}_make(size); __asm__ volatile(""); return block; }}
+""", f"{name}.so", "-shared", "-fPIC")
+    program = compile_c("""
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+void *kept[40];
+int main(void) {
+    void *first = NULL;
+    int same = 0;
+    for (int round = 0; round < 40; round++) {
+        void *plugin = dlopen(round % 2 == 0 ? "./one.so" : "./two.so", RTLD_NOW);
+        void *(*make)(int) = (void *(*)(int))dlsym(plugin, "make");
+        if (round == 0) first = *(void **)plugin;
+        same += *(void **)plugin == first;
+        kept[round] = make(100);
+        dlclose(plugin);
+    }
+    printf("%d", same);
+}
+""", "host", "-ldl")
+    result = varve("run", "-q", "-o", "out.varve", "--", program).must()
+    assert int(result.out) >= 20, "the libraries were loaded at different addresses"
+    data = report("--by", "function", "--view", "live", "out.varve")
+    rows = rows_by_function(data)
+    equal((rows["one_make"]["bytes"], rows["two_make"]["bytes"]), (2000, 2000))
+    equal(data["incomplete_stacks"], 0)
+    for name in ("one_make", "two_make"):
+        equal([frame["function"] for frame in rows[name]["stack"]][1:3], ["make", "main"])
+
+
+@claim
 def deep_recursion_is_followed_or_said():
     program = compile_c("""
 #include <stdlib.h>
