@@ -127,8 +127,9 @@ typedef struct varve_block {
 } varve_block;
 
 /* Calls `visit` for every live block; a nonzero result ends the walk and is returned, else 0.
- * `visit` must not allocate or free. Blocks that other threads allocate or free meanwhile may or
- * may not be shown; a consistent picture needs them at rest. */
+ * `visit` must not allocate, free, or call another function of this header. Blocks that other
+ * threads allocate or free meanwhile may or may not be shown; a consistent picture needs them at
+ * rest. */
 VARVE_API int varve_heap_visit(int (*visit)(const varve_block *block, void *argument),
                                void *argument);
 

@@ -5,8 +5,8 @@
  * free:   is it in the region? is this thread outside? is the pool this heap's? Then push it.
  *
  * There is no test for tracing, debugging, a new thread or an ended one: each of them makes one of
- * these tests fail (see heap/thread.h). tests/lint/test_fast_path.py holds the instruction counts
- * and checks that a build without the trace layer has the same instructions. */
+ * these tests fail (see heap/thread.h). tests/fast_path/test_fast_path.py holds the instruction
+ * counts and checks that a build without the trace layer has the same instructions. */
 #ifndef VV_HEAP_FAST_H
 #define VV_HEAP_FAST_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * dlclose() under the C library's name, for libvarve-malloc: what the trace knows of a library's code
- * must be forgotten when another one may take its addresses. */
+ * dlclose() under the C library's name, for libvarve-malloc: what the trace knows of a library's
+ * code must be forgotten when another one may take its addresses. */
 #include "trace/self.h"
 
 #include <dlfcn.h>
