@@ -25,7 +25,7 @@ check:
 bench:
 	scripts/deps build check bench
 	$(MAKE) all
-	/usr/bin/python3 bench/run.py --area $(ONLY) --report bench/RESULTS.md --out build/bench/results.json
+	/usr/bin/python3 bench/run.py --area $(ONLY) $(if $(filter all,$(ONLY)),,--keep) --report bench/RESULTS.md --out build/bench/results.json
 
 lint:
 	scripts/deps build check

@@ -17,8 +17,8 @@ VV_INLINE struct vv_heap *vv_front(void) {
     return atomic_load_explicit(&vv_local.front, memory_order_relaxed);
 }
 
-/* Ends the operation of vv_fast_give(), which jumps to it so as to need no frame. Returns true. */
-bool vv_settle_slow(struct vv_heap *heap, struct vv_pool *pool);
+/* Ends the operation of vv_fast_give(), which jumps to it so as to need no frame. */
+void vv_settle_slow(struct vv_heap *heap, struct vv_pool *pool);
 
 /* A block from this thread's bin, or NULL when the slow path must be taken. */
 VV_INLINE void *vv_fast_take(size_t byte_count) {
@@ -46,8 +46,11 @@ VV_INLINE bool vv_fast_give(void *block) {
     }
     vv_busy_begin();
     struct vv_pool *settles = vv_heap_push(heap, record, block);
-    if (vv_unlikely(settles != NULL)) return vv_settle_slow(heap, settles);
-    vv_busy_end();
+    if (vv_likely(settles == NULL)) {
+        vv_busy_end();
+    } else {
+        vv_settle_slow(heap, settles);
+    }
     return true;
 }
 

@@ -166,10 +166,9 @@ void vv_release(void *block, enum vv_api api, size_t stated_bytes, const void *f
     vv_thread_leave();
 }
 
-bool vv_settle_slow(struct vv_heap *heap, struct vv_pool *pool) {
+void vv_settle_slow(struct vv_heap *heap, struct vv_pool *pool) {
     vv_heap_settle(heap, pool);
     vv_busy_end();
-    return true;
 }
 
 void vv_free_slow(void *block) {
