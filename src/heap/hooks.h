@@ -26,6 +26,11 @@ struct vv_hooks {
 
     void (*thread_ended)(struct vv_thread *thread);
 
+    /* The common cases at once, from and to the calling thread's heap that keeps facts, in src/trace/fast.h: a small block with its fact set; a small block freed. NULL, false: it must go the
+     * long way, and nothing has happened. Not inside an operation. */
+    void *(*allocate_small)(const struct vv_request *request);
+    bool (*release_small)(void *block);
+
     /* A block was allocated; returns its site, not VV_SITE_NONE. `thread` is NULL when the
      * allocation interrupts an operation of its own thread: then nothing of the thread's state
      * may be touched and no lock be taken. */

@@ -118,6 +118,10 @@ static void *allocate_entered(struct vv_thread *thread, const struct vv_request 
 }
 
 void *vv_allocate(const struct vv_request *request) {
+    if (traced()) {
+        void *block = vv_hooks->allocate_small(request);
+        if (vv_likely(block != NULL)) return block;
+    }
     size_t widest;
     if (__builtin_add_overflow(request->byte_count, request->alignment, &widest))
         return no_memory();
@@ -155,7 +159,7 @@ static void release_in_emergency(void *block) {
 }
 
 void vv_release(void *block, enum vv_api api, size_t stated_bytes, const void *frame) {
-    if (block == NULL) return;
+    if (block == NULL || (traced() && vv_hooks->release_small(block))) return;
     struct vv_thread *thread = vv_thread_enter_to_free(frame);
     if (vv_unlikely(thread == NULL)) {
         release_in_emergency(block);

@@ -113,7 +113,7 @@ static struct vv_shard *shard_page(struct vv_store_thread *record, uint32_t inde
     return vv_store_page(page);
 }
 
-static VV_NOINLINE struct vv_shard *add_shard_page(struct vv_counters *counters, uint32_t site) {
+static struct vv_shard *add_page(struct vv_counters *counters, uint32_t site) {
     uint32_t index = site / VV_SHARDS_PER_PAGE;
     if (counters->record == NULL) return NULL;
     if (index >= counters->page_count && !grow_pages(counters, index)) return NULL;
@@ -121,79 +121,33 @@ static VV_NOINLINE struct vv_shard *add_shard_page(struct vv_counters *counters,
     return counters->pages[index];
 }
 
-/* The thread's shard of a site, or NULL: there is no room. */
-static inline struct vv_shard *shard_of(struct vv_counters *counters, uint32_t site) {
-    uint32_t index = site / VV_SHARDS_PER_PAGE;
-    struct vv_shard *page = index < counters->page_count ? counters->pages[index] : NULL;
-    if (vv_unlikely(page == NULL)) {
-        page = add_shard_page(counters, site);
-        if (page == NULL) {
-            atomic_fetch_add_explicit(&vv_store_header()->threadless_count, 1,
-                                      memory_order_relaxed);
-            return NULL;
-        }
+VV_NOINLINE struct vv_shard *vv_counters_add_page(struct vv_counters *counters, uint32_t site) {
+    struct vv_shard *page = add_page(counters, site);
+    if (page == NULL) {
+        atomic_fetch_add_explicit(&vv_store_header()->threadless_count, 1, memory_order_relaxed);
     }
-    return &page[site % VV_SHARDS_PER_PAGE];
+    return page;
 }
 
 /* --- events --- */
 
-static inline void raise_counter(_Atomic uint64_t *counter, uint64_t by) {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
-                          memory_order_relaxed);
-}
-
-static inline void count_request(struct vv_counters *counters, struct vv_shard *shard,
-                                 struct vv_amount amount) {
-    raise_counter(&shard->total_bytes, (uint64_t)amount.byte_count);
-    raise_counter(&shard->total_count, (uint64_t)amount.block_count);
-    uint64_t block_bytes = (uint64_t)amount.byte_count;
-    if (amount.block_count > 1) block_bytes /= (uint64_t)amount.block_count;
-    unsigned bucket = block_bytes == 0 ? 0 : vv_log2(block_bytes) + 1;
-    raise_counter(&counters->record->histogram[bucket], (uint64_t)amount.block_count);
-}
-
-void vv_counters_allocated(struct vv_counters *counters, uint32_t site, struct vv_amount amount,
-                           const void *block) {
-    struct vv_shard *shard = shard_of(counters, site);
-    if (vv_unlikely(shard == NULL)) return;
-    vv_shard_add(shard, amount.byte_count, amount.block_count);
-    count_request(counters, shard, amount);
-    vv_peak_changed(&counters->credit, amount.byte_count);
-    counters->last_block = block;
-}
-
-void vv_counters_freed(struct vv_counters *counters, uint32_t site, struct vv_amount amount,
-                       const void *block) {
-    struct vv_shard *shard = shard_of(counters, site);
-    if (vv_unlikely(shard == NULL)) return;
-    vv_peak_falls();
-    vv_shard_add(shard, -amount.byte_count, -amount.block_count);
-    vv_peak_changed(&counters->credit, -amount.byte_count);
-    if (counters->last_block == block) {
-        raise_counter(&shard->temporary_count, (uint64_t)amount.block_count);
-        raise_counter(&shard->temporary_bytes, (uint64_t)amount.byte_count);
-        counters->last_block = NULL;
-    }
-}
-
 void vv_counters_resized(struct vv_counters *counters, uint32_t old_site,
                          struct vv_amount old_amount, uint32_t site, struct vv_amount amount,
                          const void *block) {
-    struct vv_shard *old_shard = shard_of(counters, old_site);
-    struct vv_shard *shard = shard_of(counters, site);
+    struct vv_shard *old_shard = vv_counters_shard(counters, old_site);
+    struct vv_shard *shard = vv_counters_shard(counters, site);
     if (vv_unlikely(old_shard == NULL || shard == NULL)) return;
     int64_t change = amount.byte_count - old_amount.byte_count;
     if (change < 0) vv_peak_falls();
     vv_shard_add(old_shard, -old_amount.byte_count, -old_amount.block_count);
     vv_shard_add(shard, amount.byte_count, amount.block_count);
-    count_request(counters, shard, amount);
+    vv_counters_request(counters, shard, amount);
     vv_peak_changed(&counters->credit, change);
     counters->last_block = block;
 }
 
 void vv_counters_found(struct vv_counters *counters, uint32_t site, struct vv_amount amount) {
-    struct vv_shard *shard = shard_of(counters, site);
+    struct vv_shard *shard = vv_counters_shard(counters, site);
     if (vv_unlikely(shard == NULL)) return;
     vv_shard_add(shard, amount.byte_count, amount.block_count);
     vv_peak_changed(&counters->credit, amount.byte_count);
@@ -213,10 +167,10 @@ static void merge_shard(struct vv_shard *into, struct vv_shard *from) {
     vv_shard_add(into, from->live_bytes, from->live_count); /* also notes into's peak */
     into->peak_bytes += from_peak;
     into->peak_count += from_count;
-    raise_counter(&into->total_bytes, from->total_bytes);
-    raise_counter(&into->total_count, from->total_count);
-    raise_counter(&into->temporary_count, from->temporary_count);
-    raise_counter(&into->temporary_bytes, from->temporary_bytes);
+    vv_counter_raise(&into->total_bytes, from->total_bytes);
+    vv_counter_raise(&into->total_count, from->total_count);
+    vv_counter_raise(&into->temporary_count, from->temporary_count);
+    vv_counter_raise(&into->temporary_bytes, from->temporary_bytes);
     memset(from, 0, sizeof *from);
 }
 
@@ -250,7 +204,7 @@ static void merge_locked(struct vv_counters *counters) {
         }
     }
     for (unsigned bucket = 0; bucket < VV_HISTOGRAM_BUCKETS; bucket++) {
-        raise_counter(&merged_record->histogram[bucket], record->histogram[bucket]);
+        vv_counter_raise(&merged_record->histogram[bucket], record->histogram[bucket]);
         record->histogram[bucket] = 0;
     }
     unused_records[unused_count++] = record;

@@ -36,12 +36,62 @@ struct vv_amount {
     int32_t block_count;
 };
 
+/* The thread's first event in the neighbourhood of a site: makes its page of shards. NULL: there is
+ * no room, and the event is counted as lost. */
+struct vv_shard *vv_counters_add_page(struct vv_counters *counters, uint32_t site);
+
+/* The thread's shard of a site, or NULL: there is no room. */
+static inline struct vv_shard *vv_counters_shard(struct vv_counters *counters, uint32_t site) {
+    uint32_t index = site / VV_SHARDS_PER_PAGE;
+    struct vv_shard *page = index < counters->page_count ? counters->pages[index] : NULL;
+    if (vv_unlikely(page == NULL)) {
+        page = vv_counters_add_page(counters, site);
+        if (page == NULL) return NULL;
+    }
+    return &page[site % VV_SHARDS_PER_PAGE];
+}
+
+static inline void vv_counter_raise(_Atomic uint64_t *counter, uint64_t by) {
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
+                          memory_order_relaxed);
+}
+
+static inline void vv_counters_request(struct vv_counters *counters, struct vv_shard *shard,
+                                       struct vv_amount amount) {
+    vv_counter_raise(&shard->total_bytes, (uint64_t)amount.byte_count);
+    vv_counter_raise(&shard->total_count, (uint64_t)amount.block_count);
+    uint64_t block_bytes = (uint64_t)amount.byte_count;
+    if (vv_unlikely(amount.block_count > 1)) block_bytes /= (uint64_t)amount.block_count;
+    unsigned bucket = block_bytes == 0 ? 0 : vv_log2(block_bytes) + 1;
+    vv_counter_raise(&counters->record->histogram[bucket], (uint64_t)amount.block_count);
+}
+
 /* One allocation, one free, one realloc. A realloc counts as an allocation of the new size at its
  * site, and changes the live bytes once. */
-void vv_counters_allocated(struct vv_counters *counters, uint32_t site, struct vv_amount amount,
-                           const void *block);
-void vv_counters_freed(struct vv_counters *counters, uint32_t site, struct vv_amount amount,
-                       const void *block);
+static inline void vv_counters_allocated(struct vv_counters *counters, uint32_t site,
+                                         struct vv_amount amount, const void *block) {
+    struct vv_shard *shard = vv_counters_shard(counters, site);
+    if (vv_unlikely(shard == NULL)) return;
+    vv_shard_add(shard, amount.byte_count, amount.block_count);
+    vv_counters_request(counters, shard, amount);
+    vv_peak_changed(&counters->credit, amount.byte_count);
+    counters->last_block = block;
+}
+
+static inline void vv_counters_freed(struct vv_counters *counters, uint32_t site,
+                                     struct vv_amount amount, const void *block) {
+    struct vv_shard *shard = vv_counters_shard(counters, site);
+    if (vv_unlikely(shard == NULL)) return;
+    vv_peak_falls();
+    vv_shard_add(shard, -amount.byte_count, -amount.block_count);
+    vv_peak_changed(&counters->credit, -amount.byte_count);
+    if (counters->last_block == block) {
+        vv_counter_raise(&shard->temporary_count, (uint64_t)amount.block_count);
+        vv_counter_raise(&shard->temporary_bytes, (uint64_t)amount.byte_count);
+        counters->last_block = NULL;
+    }
+}
+
 void vv_counters_resized(struct vv_counters *counters, uint32_t old_site,
                          struct vv_amount old_amount, uint32_t site, struct vv_amount amount,
                          const void *block);

@@ -44,30 +44,9 @@ static void add_shared(struct vv_store_header *header, int64_t byte_count) {
     note_maximum(header, live_bytes);
 }
 
-/* One thread counts: the sum is its own. */
-static inline void add_alone(struct vv_store_header *header, int64_t byte_count) {
-    int64_t live_bytes =
-        atomic_load_explicit(&header->live_bytes, memory_order_relaxed) + byte_count;
-    atomic_store_explicit(&header->live_bytes, live_bytes, memory_order_relaxed);
-    if (vv_unlikely(live_bytes > atomic_load_explicit(&header->max_bytes, memory_order_relaxed))) {
-        note_maximum(header, live_bytes);
-    }
-}
-
-void vv_peak_changed(struct vv_peak_credit *credit, int64_t byte_count) {
-    struct vv_store_header *header = vv_store_header();
-    int64_t limit = atomic_load_explicit(&header->credit_bytes, memory_order_relaxed);
-    if (limit == 0) {
-        add_alone(header, byte_count);
-        return;
-    }
-    int64_t pending = credit->pending_bytes + byte_count;
-    if (pending < limit && pending > -limit) {
-        credit->pending_bytes = pending;
-        return;
-    }
+VV_NOINLINE void vv_peak_changed_shared(struct vv_peak_credit *credit, int64_t pending_bytes) {
     credit->pending_bytes = 0;
-    add_shared(header, pending);
+    add_shared(vv_store_header(), pending_bytes);
 }
 
 void vv_peak_flush(struct vv_peak_credit *credit) {

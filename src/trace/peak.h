@@ -32,8 +32,29 @@ static inline void vv_peak_falls(void) {
     if (vv_unlikely(rising != 0)) vv_peak_falls_slow();
 }
 
-/* After an event changed the thread's live bytes. */
-void vv_peak_changed(struct vv_peak_credit *credit, int64_t byte_count);
+/* After an event changed the thread's live bytes. With one thread the process's sum is its own. */
+void vv_peak_changed_shared(struct vv_peak_credit *credit, int64_t pending_bytes);
+
+static inline void vv_peak_changed(struct vv_peak_credit *credit, int64_t byte_count) {
+    struct vv_store_header *header = vv_store_header();
+    int64_t limit_bytes = atomic_load_explicit(&header->credit_bytes, memory_order_relaxed);
+    if (limit_bytes != 0) {
+        int64_t pending_bytes = credit->pending_bytes + byte_count;
+        if (vv_likely(pending_bytes < limit_bytes && pending_bytes > -limit_bytes)) {
+            credit->pending_bytes = pending_bytes;
+        } else {
+            vv_peak_changed_shared(credit, pending_bytes);
+        }
+        return;
+    }
+    int64_t live_bytes =
+        atomic_load_explicit(&header->live_bytes, memory_order_relaxed) + byte_count;
+    atomic_store_explicit(&header->live_bytes, live_bytes, memory_order_relaxed);
+    if (vv_unlikely(live_bytes > atomic_load_explicit(&header->max_bytes, memory_order_relaxed))) {
+        atomic_store_explicit(&header->max_bytes, live_bytes, memory_order_relaxed);
+        atomic_store_explicit(&header->rising, 1, memory_order_relaxed);
+    }
+}
 
 /* Adds what a thread held back to the process's sum. */
 void vv_peak_flush(struct vv_peak_credit *credit);

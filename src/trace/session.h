@@ -30,6 +30,12 @@ extern struct vv_session vv_session;
 /* Whether this is still the process that opened the store. */
 extern _Atomic uint32_t *vv_session_is_ours;
 
+/* Whether a tracer counts for this process's present store. */
+static inline bool vv_session_is_of(const struct vv_tracer *tracer) {
+    return tracer->session == atomic_load_explicit(&vv_session.number, memory_order_relaxed) &&
+           atomic_load_explicit(vv_session_is_ours, memory_order_relaxed) != 0;
+}
+
 /* Whether the environment asks for a record of the process from its start. */
 bool vv_session_is_wanted(void);
 

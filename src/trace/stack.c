@@ -16,7 +16,8 @@
     vv_align_up((VV_STACK_FRAMES_MAX + 1) * CHECKS_PER_FRAME * sizeof(struct vv_check),            \
                 VV_PAGE_BYTES)
 #define MEMOS_BYTES (VV_NODE_MEMO_COUNT * sizeof(struct vv_node_memo))
-#define WHOLE_BYTES (2 * FRAMES_BYTES + CHECKS_BYTES + MEMOS_BYTES)
+#define RULES_BYTES (VV_RULE_MEMO_COUNT * sizeof(struct vv_rule_memo))
+#define WHOLE_BYTES (2 * FRAMES_BYTES + CHECKS_BYTES + MEMOS_BYTES + RULES_BYTES)
 
 #define WALK_LIMIT (VV_STACK_FRAMES_MAX / 2u)
 
@@ -28,6 +29,7 @@ bool vv_stack_open(struct vv_stack *stack) {
     stack->fresh = (void *)(memory + FRAMES_BYTES);
     stack->checks = (void *)(memory + 2 * FRAMES_BYTES);
     stack->memos = (void *)(memory + 2 * FRAMES_BYTES + CHECKS_BYTES);
+    stack->rules = (void *)(memory + 2 * FRAMES_BYTES + CHECKS_BYTES + MEMOS_BYTES);
     return true;
 }
 
@@ -44,23 +46,37 @@ static void forget_frames(struct vv_stack *stack) {
 void vv_stack_forget(struct vv_stack *stack) {
     forget_frames(stack);
     memset(stack->memos, 0, MEMOS_BYTES);
+    memset(stack->rules, 0, RULES_BYTES);
 }
 
 /* --- stepping --- */
 
+static inline vv_rule rule_of(struct vv_stack *stack, uintptr_t pc) {
+    struct vv_rule_memo *memo = &stack->rules[(pc ^ pc >> 9) % VV_RULE_MEMO_COUNT];
+    if (vv_unlikely(memo->pc != pc)) {
+        *memo = (struct vv_rule_memo){.pc = pc, .rule = vv_rule_of(pc)};
+    }
+    return memo->rule;
+}
+
+/* Where a walk is: what the code of a frame would find when it goes on. */
+struct position {
+    uintptr_t pc;
+    uintptr_t sp;
+    uintptr_t bp;
+};
+
 enum step { STEP_CALLER, STEP_OUTERMOST, STEP_LOST, STEP_ODD };
 
 /* The canonical frame address by a rule that is not simply rsp's; 0: there is none. */
-static VV_NOINLINE uintptr_t unusual_cfa(struct vv_stack *stack,
-                                         const struct vv_stack_frame *frame) {
-    uintptr_t offset_bytes = vv_rule_offset_bytes(frame->rule);
-    switch (vv_rule_kind(frame->rule)) {
+static VV_NOINLINE uintptr_t unusual_cfa(struct vv_bounds *bounds, vv_rule rule, uintptr_t bp) {
+    uintptr_t offset_bytes = vv_rule_offset_bytes(rule);
+    switch (vv_rule_kind(rule)) {
     case VV_RULE_RBP:
-    case VV_RULE_FRAME: return frame->bp + offset_bytes;
+    case VV_RULE_FRAME: return bp + offset_bytes;
     case VV_RULE_RBP_DEREF:
-        return vv_bounds_contain(&stack->bounds, frame->bp - offset_bytes) &&
-                       vv_bounds_contain(&stack->bounds, frame->bp)
-                   ? vv_word_at(frame->bp - offset_bytes)
+        return vv_bounds_contain(bounds, bp - offset_bytes) && vv_bounds_contain(bounds, bp)
+                   ? vv_word_at(bp - offset_bytes)
                    : 0;
     default: return 0;
     }
@@ -68,45 +84,61 @@ static VV_NOINLINE uintptr_t unusual_cfa(struct vv_stack *stack,
 
 /* Why there is no step. Code that nobody describes and that has no frame is the beginning: the
  * ABI sets rbp to 0 for it. */
-static VV_NOINLINE enum step no_step(const struct vv_stack_frame *frame) {
-    switch (vv_rule_kind(frame->rule)) {
+static VV_NOINLINE enum step no_step(vv_rule rule, uintptr_t bp) {
+    switch (vv_rule_kind(rule)) {
     case VV_RULE_OUTERMOST: return STEP_OUTERMOST;
     case VV_RULE_ODD: return STEP_ODD;
-    case VV_RULE_FRAME: return frame->bp == 0 ? STEP_OUTERMOST : STEP_LOST;
+    case VV_RULE_FRAME: return bp == 0 ? STEP_OUTERMOST : STEP_LOST;
     default: return STEP_LOST;
     }
 }
 
 /* From a frame to its caller's, by the frame's rule. */
-static inline enum step step(struct vv_stack *stack, const struct vv_stack_frame *frame,
-                             struct vv_stack_frame *out) {
-    vv_rule rule = frame->rule;
+static inline enum step step(struct vv_bounds *bounds, vv_rule rule, struct position *at) {
     uintptr_t cfa = vv_likely(vv_rule_kind(rule) == VV_RULE_RSP)
-                        ? frame->sp + vv_rule_offset_bytes(rule)
-                        : unusual_cfa(stack, frame);
-    if (vv_unlikely(cfa <= frame->sp || !vv_bounds_contain(&stack->bounds, cfa - 8))) {
-        return no_step(frame);
+                        ? at->sp + vv_rule_offset_bytes(rule)
+                        : unusual_cfa(bounds, rule, at->bp);
+    if (vv_unlikely(cfa <= at->sp || !vv_bounds_contain(bounds, cfa - 8))) {
+        return no_step(rule, at->bp);
     }
     uintptr_t slot_bytes = vv_rule_slot_bytes(rule);
-    uintptr_t bp = frame->bp;
     if (slot_bytes != 0) {
-        if (vv_unlikely(cfa - slot_bytes < stack->bounds.low)) return STEP_LOST;
-        bp = vv_word_at(cfa - slot_bytes);
+        if (vv_unlikely(cfa - slot_bytes < bounds->low)) return STEP_LOST;
+        at->bp = vv_word_at(cfa - slot_bytes);
     } else if (vv_unlikely(vv_rule_kind(rule) == VV_RULE_RBP_DEREF)) {
-        bp = vv_word_at(frame->bp);
+        at->bp = vv_word_at(at->bp);
     }
-    out->pc = vv_word_at(cfa - 8);
-    out->sp = cfa;
-    out->bp = bp;
-    return vv_likely(out->pc != 0) ? STEP_CALLER : STEP_OUTERMOST;
+    at->pc = vv_word_at(cfa - 8);
+    at->sp = cfa;
+    return vv_likely(at->pc != 0) ? STEP_CALLER : STEP_OUTERMOST;
 }
 
 /* --- the memory --- */
 
+static inline uintptr_t difference_of(const struct vv_check *check) {
+    return *check->address ^ check->value;
+}
+
+#define CHECKS_AT_ONCE 8
+
+static inline uintptr_t difference_of_many(const struct vv_check *checks) {
+    return (difference_of(&checks[0]) | difference_of(&checks[1]) | difference_of(&checks[2]) |
+            difference_of(&checks[3])) |
+           (difference_of(&checks[4]) | difference_of(&checks[5]) | difference_of(&checks[6]) |
+            difference_of(&checks[7]));
+}
+
+/* Some words are compared twice, so that the end of the loop is easier to foresee. */
 static inline bool hold(const struct vv_check *checks, uint32_t count) {
     uintptr_t difference = 0;
-    for (uint32_t index = 0; index < count; index++) {
-        difference |= *checks[index].address ^ checks[index].value;
+    if (vv_likely(count >= CHECKS_AT_ONCE)) {
+        uint32_t last = count - CHECKS_AT_ONCE;
+        for (uint32_t index = 0; index < last; index += CHECKS_AT_ONCE) {
+            difference |= difference_of_many(&checks[index]);
+        }
+        difference |= difference_of_many(&checks[last]);
+    } else {
+        for (uint32_t index = 0; index < count; index++) difference |= difference_of(&checks[index]);
     }
     return vv_likely(difference == 0);
 }
@@ -120,20 +152,20 @@ static VV_NOINLINE uint32_t count_before_change(const struct vv_stack *stack, ui
     return count;
 }
 
-static inline bool is_same(const struct vv_stack_frame *remembered,
-                           const struct vv_stack_frame *frame) {
-    return remembered->sp == frame->sp && remembered->pc == frame->pc &&
-           (!remembered->needs_bp || remembered->bp == frame->bp);
+static inline bool is_same(const struct vv_stack_frame *remembered, const struct position *at) {
+    return remembered->sp == at->sp && remembered->pc == at->pc &&
+           (!remembered->needs_bp || remembered->bp == at->bp);
 }
 
-/* Cuts the memory back to what may still be met from `frame` outwards. True: the frame itself is
- * the innermost that is left, and the way up from it is as it was. */
-static inline bool meets(struct vv_stack *stack, const struct vv_stack_frame *frame) {
+/* Cuts the memory back to what may still be met from a position outwards. True: the innermost frame
+ * that is left is there, and the way up from it is as it was. */
+static inline bool meets(struct vv_stack *stack, const struct position *at) {
+    const struct vv_stack_frame *frames = stack->frames;
     uint32_t count = stack->count;
-    while (count > 0 && stack->frames[count - 1].sp < frame->sp) count--;
+    while (count > 0 && frames[count - 1].sp < at->sp) count--;
     stack->count = count;
-    if (count == 0 || !is_same(&stack->frames[count - 1], frame)) return false;
-    if (hold(stack->checks, stack->frames[count - 1].check_end)) return true;
+    if (count == 0 || !is_same(&frames[count - 1], at)) return false;
+    if (hold(stack->checks, frames[count - 1].check_end)) return true;
     stack->count = count_before_change(stack, count);
     return false;
 }
@@ -175,10 +207,9 @@ static inline vv_node_number child(struct vv_stack *stack, vv_node_number parent
 }
 
 /* The site of a leaf's frame, which has an allocation function and so is not any other frame's. */
-static inline uint32_t leaf_site(struct vv_stack *stack, const struct vv_request *request,
+static inline uint32_t leaf_site(struct vv_stack *stack, uintptr_t pc, enum vv_api api,
                                  vv_node_number parent) {
-    uint64_t frame =
-        vv_frame_with_api(vv_frame_native(stack->fresh[0].pc, stack->generation), request->api);
+    uint64_t frame = vv_frame_with_api(vv_frame_native(pc, stack->generation), api);
     struct vv_node_memo *memo = memo_of(stack, parent, frame);
     if (vv_unlikely(memo->frame != frame || memo->parent != parent)) {
         uint32_t site = vv_nodes_site(vv_nodes_child(parent, frame));
@@ -222,32 +253,30 @@ static inline vv_node_number remember(struct vv_stack *stack, uint32_t fresh_cou
 
 enum walk_end { WALK_MET, WALK_OUTERMOST, WALK_LOST, WALK_CUT, WALK_ODD };
 
-/* Goes up from fresh[0]. *out_count frames are in fresh; the rest, when one was met, is
+static inline void put(struct vv_stack_frame *frame, const struct position *at, vv_rule rule) {
+    frame->pc = at->pc;
+    frame->sp = at->sp;
+    frame->bp = at->bp;
+    frame->rule = rule & VV_RULE_MASK;
+}
+
+/* Goes up from a position. *out_count frames are in fresh; the rest, when one was met, is
  * remembered. */
-static enum walk_end walk(struct vv_stack *stack, uint32_t limit, uint32_t *out_count) {
-    uint32_t count = 1;
-    enum walk_end end;
-    for (;; count++) {
-        struct vv_stack_frame *frame = &stack->fresh[count - 1];
-        frame->rule = vv_rule_of(frame->pc) & VV_RULE_MASK;
-        if (vv_unlikely(count == limit)) {
-            end = WALK_CUT;
-            break;
-        }
-        enum step result = step(stack, frame, &stack->fresh[count]);
+static enum walk_end walk(struct vv_stack *stack, struct position at, uint32_t limit,
+                          uint32_t *out_count) {
+    for (uint32_t count = 1;; count++) {
+        vv_rule rule = rule_of(stack, at.pc);
+        put(&stack->fresh[count - 1], &at, rule);
+        *out_count = count;
+        if (vv_unlikely(count == limit)) return WALK_CUT;
+        enum step result = step(&stack->bounds, rule, &at);
         if (vv_unlikely(result != STEP_CALLER)) {
-            end = result == STEP_OUTERMOST ? WALK_OUTERMOST
-                  : result == STEP_LOST    ? WALK_LOST
-                                           : WALK_ODD;
-            break;
+            return result == STEP_OUTERMOST ? WALK_OUTERMOST
+                   : result == STEP_LOST    ? WALK_LOST
+                                            : WALK_ODD;
         }
-        if (meets(stack, &stack->fresh[count])) {
-            end = WALK_MET;
-            break;
-        }
+        if (meets(stack, &at)) return WALK_MET;
     }
-    *out_count = count;
-    return end;
 }
 
 static vv_node_number outermost_node(enum walk_end end) {
@@ -301,56 +330,58 @@ static vv_node_number node_slowly(struct vv_stack *stack, const struct vv_reques
 
 /* --- sites --- */
 
-static void begin_walk(struct vv_stack *stack, const struct vv_request *request) {
+/* Where the walk of a request begins: in malloc's caller. */
+static inline struct position begin_walk(struct vv_stack *stack, const struct vv_request *request) {
     unsigned generation = atomic_load_explicit(&vv_modules_generation, memory_order_acquire);
     if (vv_unlikely(stack->generation != generation)) {
         vv_stack_forget(stack);
         stack->generation = generation;
     }
-    struct vv_stack_frame *leaf = &stack->fresh[0];
-    leaf->bp = (uintptr_t)request->frame[0];
-    leaf->pc = (uintptr_t)request->frame[1];
-    leaf->sp = (uintptr_t)(request->frame + 2);
-    vv_bounds_enter(&stack->bounds, leaf->sp);
+    struct position leaf = {.pc = (uintptr_t)request->frame[1],
+                            .sp = (uintptr_t)(request->frame + 2),
+                            .bp = (uintptr_t)request->frame[0]};
+    vv_bounds_enter(&stack->bounds, leaf.sp);
     /* The memory may be of another stack than this one, which may be gone. */
     if (vv_unlikely(stack->count > 0 && stack->frames[0].sp > stack->bounds.high)) {
         forget_frames(stack);
     }
+    return leaf;
 }
 
 /* Whether this is the very stack of the last allocation. */
-static inline bool is_last_stack(struct vv_stack *stack, const struct vv_request *request) {
-    const struct vv_stack_frame *leaf = &stack->frames[stack->count];
-    return stack->leaf_site != 0 && stack->leaf_api == request->api &&
-           is_same(leaf, &stack->fresh[0]) && hold(stack->checks, leaf->check_end);
+static inline bool is_last_stack(struct vv_stack *stack, const struct position *leaf,
+                                 enum vv_api api) {
+    const struct vv_stack_frame *last = &stack->frames[stack->count];
+    return stack->leaf_site != 0 && stack->leaf_api == api && is_same(last, leaf) &&
+           hold(stack->checks, last->check_end);
 }
 
 /* Only the innermost frames: nothing is remembered, since every frame is another one's outermost.
  */
 static VV_NOINLINE uint32_t cut_site(struct vv_stack *stack, const struct vv_request *request,
-                                     uint32_t limit) {
+                                     const struct position *leaf, uint32_t limit) {
     uint32_t count;
     forget_frames(stack);
-    enum walk_end end = walk(stack, limit, &count);
+    enum walk_end end = walk(stack, *leaf, limit, &count);
     vv_node_number node;
     if (end == WALK_ODD) {
         node = node_slowly(stack, request, limit);
     } else {
         node = remember(stack, count, end == WALK_CUT ? VV_NODE_ROOT : outermost_node(end));
     }
-    uint32_t site = leaf_site(stack, request, node);
+    uint32_t site = leaf_site(stack, leaf->pc, request->api, node);
     forget_frames(stack);
     return site;
 }
 
 #if VARVE_AUDIT
 /* Whether a walk that remembers nothing finds the same frames; NULL, or a sentence. */
-static const char *check_memory(struct vv_stack *stack) {
+static const char *check_memory(struct vv_stack *stack, const struct position *leaf) {
     static const char wrong[] = "the remembered stack is not the one that is there";
     uint32_t remembered_count = stack->count;
     uint32_t count;
     stack->count = 0;
-    enum walk_end end = walk(stack, WALK_LIMIT, &count);
+    enum walk_end end = walk(stack, *leaf, WALK_LIMIT, &count);
     stack->count = remembered_count;
     if (end == WALK_CUT) return NULL;
     if (count != remembered_count + 1) return wrong;
@@ -365,19 +396,20 @@ static const char *check_memory(struct vv_stack *stack) {
 
 uint32_t vv_stack_site(struct vv_stack *stack, const struct vv_request *request,
                        uint32_t depth_limit) {
-    begin_walk(stack, request);
+    struct position leaf = begin_walk(stack, request);
     if (vv_unlikely(depth_limit != 0)) {
-        return cut_site(stack, request, (uint32_t)vv_min(depth_limit, WALK_LIMIT));
+        return cut_site(stack, request, &leaf, (uint32_t)vv_min(depth_limit, WALK_LIMIT));
     }
-    if (vv_likely(is_last_stack(stack, request))) {
-        vv_audit(check_memory(stack));
+    if (vv_likely(is_last_stack(stack, &leaf, request->api))) {
+        vv_audit(check_memory(stack, &leaf));
         return stack->leaf_site;
     }
     stack->leaf_site = 0;
     uint32_t count;
-    enum walk_end end = walk(stack, WALK_LIMIT, &count);
+    enum walk_end end = walk(stack, leaf, WALK_LIMIT, &count);
     if (vv_unlikely(end == WALK_ODD)) {
-        return leaf_site(stack, request, node_slowly(stack, request, WALK_LIMIT));
+        vv_node_number node = node_slowly(stack, request, WALK_LIMIT);
+        return leaf_site(stack, leaf.pc, request->api, node);
     }
     if (end != WALK_MET) stack->count = 0;
     vv_node_number outermost = end == WALK_MET ? VV_NODE_ROOT : outermost_node(end);
@@ -386,11 +418,11 @@ uint32_t vv_stack_site(struct vv_stack *stack, const struct vv_request *request,
         node = remember(stack, count, outermost);
     } else {
         forget_frames(stack); /* walk it all again, and cut it */
-        walk(stack, WALK_LIMIT, &count);
+        walk(stack, leaf, WALK_LIMIT, &count);
         node = remember(stack, count, outermost_node(WALK_CUT));
     }
-    vv_audit(end == WALK_CUT ? NULL : check_memory(stack));
-    uint32_t site = leaf_site(stack, request, node);
+    vv_audit(end == WALK_CUT ? NULL : check_memory(stack, &leaf));
+    uint32_t site = leaf_site(stack, leaf.pc, request->api, node);
     stack->leaf_api = request->api;
     stack->leaf_site = end == WALK_CUT ? 0 : site;
     return site;
@@ -400,8 +432,8 @@ uint32_t vv_stack_addresses(struct vv_stack *stack, const struct vv_request *req
                             uintptr_t *addresses, uint32_t capacity, bool *out_complete) {
     uint32_t count;
     forget_frames(stack);
-    begin_walk(stack, request);
-    enum walk_end end = walk(stack, (uint32_t)vv_min(capacity, WALK_LIMIT), &count);
+    struct position leaf = begin_walk(stack, request);
+    enum walk_end end = walk(stack, leaf, (uint32_t)vv_min(capacity, WALK_LIMIT), &count);
     if (end == WALK_ODD) end = walk_slowly(stack, request, capacity, &count);
     for (uint32_t index = 0; index < count; index++) addresses[index] = stack->fresh[index].pc;
     *out_complete = end == WALK_OUTERMOST;

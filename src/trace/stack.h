@@ -22,6 +22,7 @@
 #include "heap/request.h"
 #include "trace/bounds.h"
 #include "trace/nodes.h"
+#include "trace/rule.h"
 
 /* Deeper stacks are cut at their outer end. */
 #define VV_STACK_FRAMES_MAX 32768
@@ -51,11 +52,19 @@ struct vv_node_memo {
 };
 #define VV_NODE_MEMO_COUNT 512
 
+/* What vv_rule_of() said last time; the process's cache is slower to reach. */
+struct vv_rule_memo {
+    uintptr_t pc; /* 0: empty */
+    vv_rule rule;
+};
+#define VV_RULE_MEMO_COUNT 512
+
 struct vv_stack {
     struct vv_stack_frame *frames; /* remembered, outermost first; [count] is the leaf */
     struct vv_stack_frame *fresh;  /* of the walk under way, innermost first */
     struct vv_check *checks;
     struct vv_node_memo *memos;
+    struct vv_rule_memo *rules;
     uint32_t count;
     unsigned generation; /* of the modules */
     enum vv_api leaf_api;

@@ -3,6 +3,7 @@
 #include "varve/trace.h"
 #include "heap/hooks.h"
 #include "heap/place.h"
+#include "trace/fast.h"
 #include "trace/modules.h"
 #include "trace/self.h"
 #include "trace/session.h"
@@ -30,12 +31,7 @@ static VV_NOINLINE struct vv_tracer *tracer_slow(struct vv_thread *thread) {
 /* The thread's tracer; NULL: its events cannot be recorded. */
 static inline struct vv_tracer *tracer_of(struct vv_thread *thread) {
     struct vv_tracer *tracer = thread->trace;
-    if (vv_likely(tracer != NULL &&
-                  tracer->session ==
-                      atomic_load_explicit(&vv_session.number, memory_order_relaxed) &&
-                  atomic_load_explicit(vv_session_is_ours, memory_order_relaxed) != 0)) {
-        return tracer;
-    }
+    if (vv_likely(tracer != NULL && vv_session_is_of(tracer))) return tracer;
     return tracer_slow(thread);
 }
 
@@ -141,6 +137,8 @@ const struct vv_hooks vv_trace_hooks = {
     .process_started = vv_session_begin,
     .process_ended = vv_session_end,
     .thread_ended = thread_ended,
+    .allocate_small = vv_trace_allocate_small,
+    .release_small = vv_trace_release_small,
     .allocated = allocated,
     .freed = freed,
     .resized = resized,
@@ -172,6 +170,7 @@ void vv_trace_suspend(void) {
     struct vv_tracer *tracer = enter_own_tracer();
     if (tracer == NULL) return;
     tracer->suspended_count++;
+    vv_tracer_settle(tracer);
     vv_thread_leave();
 }
 
@@ -179,6 +178,7 @@ void vv_trace_resume(void) {
     struct vv_tracer *tracer = enter_own_tracer();
     if (tracer == NULL) return;
     if (tracer->suspended_count > 0) tracer->suspended_count--;
+    vv_tracer_settle(tracer);
     vv_thread_leave();
 }
 

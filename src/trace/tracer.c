@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "trace/tracer.h"
 
+#include "heap/debug.h"
 #include "heap/meta.h"
+#include "trace/session.h"
+
+void vv_tracer_settle(struct vv_tracer *tracer) {
+    tracer->is_plain = tracer->suspended_count == 0 && !vv_debug_on &&
+                       vv_session.depth_limit == 0 && vv_session.sample_bytes == 0;
+}
 
 static void begin(struct vv_tracer *tracer, uint64_t session) {
     tracer->session = session;
     vv_counters_begin(&tracer->counters);
+    vv_tracer_settle(tracer);
 }
 
 struct vv_tracer *vv_tracer_new(uint64_t session) {

@@ -14,6 +14,7 @@ struct vv_tracer {
     struct vv_sampler sampler;
     uint64_t session;         /* the trace that it belongs to: see trace.c */
     uint32_t suspended_count; /* the thread's allocations do not count while it is not 0 */
+    bool is_plain;            /* nothing but counting every block with its whole stack */
 };
 
 /* A new tracer for the calling thread; NULL: no memory. Events for which there is no room in the
@@ -22,6 +23,9 @@ struct vv_tracer *vv_tracer_new(uint64_t session);
 
 /* The thread's counters belong to a store that is gone: begins anew. */
 void vv_tracer_restart(struct vv_tracer *tracer, uint64_t session);
+
+/* After a change of suspended_count: sets is_plain. */
+void vv_tracer_settle(struct vv_tracer *tracer);
 
 /* The thread ends. */
 void vv_tracer_end(struct vv_tracer *tracer, uint64_t session);
