@@ -117,11 +117,7 @@ static void *allocate_entered(struct vv_thread *thread, const struct vv_request 
     return place.block;
 }
 
-void *vv_allocate(const struct vv_request *request) {
-    if (traced()) {
-        void *block = vv_hooks->allocate_small(request);
-        if (vv_likely(block != NULL)) return block;
-    }
+static VV_NOINLINE void *allocate_in_full(const struct vv_request *request) {
     size_t widest;
     if (__builtin_add_overflow(request->byte_count, request->alignment, &widest))
         return no_memory();
@@ -135,6 +131,11 @@ void *vv_allocate(const struct vv_request *request) {
     void *block = allocate_entered(thread, request);
     vv_thread_leave();
     return vv_likely(block != NULL) ? block : no_memory();
+}
+
+void *vv_allocate(const struct vv_request *request) {
+    void *block = traced() ? vv_hooks->allocate_small(request) : NULL;
+    return vv_likely(block != NULL) ? block : allocate_in_full(request);
 }
 
 void *vv_malloc_slow(size_t byte_count) {
@@ -158,8 +159,8 @@ static void release_in_emergency(void *block) {
     }
 }
 
-void vv_release(void *block, enum vv_api api, size_t stated_bytes, const void *frame) {
-    if (block == NULL || (traced() && vv_hooks->release_small(block))) return;
+static VV_NOINLINE void release_in_full(void *block, enum vv_api api, size_t stated_bytes,
+                                        const void *frame) {
     struct vv_thread *thread = vv_thread_enter_to_free(frame);
     if (vv_unlikely(thread == NULL)) {
         release_in_emergency(block);
@@ -168,6 +169,11 @@ void vv_release(void *block, enum vv_api api, size_t stated_bytes, const void *f
     if (vv_unlikely(vv_deferred_exist())) release_deferred(thread);
     release_entered(thread, block, api, stated_bytes);
     vv_thread_leave();
+}
+
+void vv_release(void *block, enum vv_api api, size_t stated_bytes, const void *frame) {
+    if (block == NULL || (traced() && vv_hooks->release_small(block))) return;
+    release_in_full(block, api, stated_bytes, frame);
 }
 
 void vv_settle_slow(struct vv_heap *heap, struct vv_pool *pool) {

@@ -36,9 +36,7 @@ struct table {
     _Atomic uint32_t entries[];
 };
 
-#define NUMBER_BITS 25
-#define NUMBER_MASK ((1u << NUMBER_BITS) - 1)
-_Static_assert(VV_STORE_NODE_LIMIT <= (size_t)1 << NUMBER_BITS, "a node number fits");
+_Static_assert(VV_STORE_NODE_LIMIT <= (size_t)1 << VV_NODE_NUMBER_BITS, "a node number fits");
 _Static_assert(VV_STORE_SITE_LIMIT <= VV_SITE_LIMIT, "a site number fits in a plane");
 
 #define TABLE_FIRST_ENTRIES 2048
@@ -60,7 +58,7 @@ static uint64_t hash_of(vv_node_number parent, uint64_t frame) {
 }
 
 static uint32_t tag_of(uint64_t hash) {
-    return (uint32_t)(hash >> 57) << NUMBER_BITS;
+    return (uint32_t)(hash >> 57) << VV_NODE_NUMBER_BITS;
 }
 
 /* The node's number, or 0 (the root, which is nobody's child). */
@@ -70,9 +68,9 @@ static inline vv_node_number find(const struct table *table, vv_node_number pare
     for (uint32_t index = (uint32_t)hash & table->mask;; index = (index + 1) & table->mask) {
         uint32_t entry = atomic_load_explicit(&table->entries[index], memory_order_acquire);
         if (entry == 0) return 0;
-        if ((entry & ~NUMBER_MASK) != tag) continue;
-        const struct vv_node *node = node_at(entry & NUMBER_MASK);
-        if (node->frame == frame && node->parent == parent) return entry & NUMBER_MASK;
+        if ((entry & ~VV_NODE_NUMBER_MASK) != tag) continue;
+        const struct vv_node *node = node_at(entry & VV_NODE_NUMBER_MASK);
+        if (node->frame == frame && node->parent == parent) return entry & VV_NODE_NUMBER_MASK;
     }
 }
 
@@ -113,8 +111,8 @@ static void grow_table_locked(void) {
     for (uint32_t index = 0; index <= old->mask; index++) {
         uint32_t entry = atomic_load_explicit(&old->entries[index], memory_order_relaxed);
         if (entry == 0) continue;
-        const struct vv_node *node = node_at(entry & NUMBER_MASK);
-        put(new, entry & NUMBER_MASK, hash_of(node->parent, node->frame));
+        const struct vv_node *node = node_at(entry & VV_NODE_NUMBER_MASK);
+        put(new, entry & VV_NODE_NUMBER_MASK, hash_of(node->parent, node->frame));
     }
     atomic_store_explicit(&current_table, new, memory_order_release);
     retire_table(old);

@@ -26,6 +26,8 @@
 
 typedef uint32_t vv_node_number;
 #define VV_NODE_ROOT 0
+#define VV_NODE_NUMBER_BITS 25 /* node numbers are below 2^25 */
+#define VV_NODE_NUMBER_MASK ((1u << VV_NODE_NUMBER_BITS) - 1)
 
 extern struct vv_lock vv_sites_lock;
 

@@ -30,7 +30,6 @@
 #include <stdatomic.h>
 
 typedef uint32_t vv_rule;
-#define VV_RULE_MASK 0x7fffffffu
 
 enum vv_rule_kind {
     VV_RULE_NONE,

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 struct vv_session vv_session;
-_Atomic uint32_t *vv_session_is_ours;
+_Atomic uint64_t *vv_session_number;
 
 static struct vv_lock trace_lock = VV_LOCK(VV_RANK_TRACE);
 
@@ -54,18 +54,18 @@ static void describe_session(void) {
     note_last_seen();
 }
 
+static uint64_t last_session; /* numbers are not used again, not even after a fork */
+
 static void raise_session(void) {
-    atomic_fetch_add_explicit(&vv_session.number, 1, memory_order_release);
+    atomic_store_explicit(vv_session_number, ++last_session, memory_order_release);
 }
 
-static bool make_own(void) {
-    if (vv_session_is_ours == NULL) {
-        void *page = vv_pages_map(VV_PAGE_BYTES, VV_PAGE_BYTES);
-        if (page == NULL) return false;
-        vv_pages_wipe_on_fork(page, VV_PAGE_BYTES);
-        vv_session_is_ours = page;
-    }
-    atomic_store_explicit(vv_session_is_ours, 1, memory_order_relaxed);
+static bool make_number(void) {
+    if (vv_session_number != NULL) return true;
+    void *page = vv_pages_map(VV_PAGE_BYTES, VV_PAGE_BYTES);
+    if (page == NULL) return false;
+    vv_pages_wipe_on_fork(page, VV_PAGE_BYTES);
+    vv_session_number = page;
     return true;
 }
 
@@ -79,7 +79,7 @@ static int open_all(void) {
         vv_counters_open();
         result = vv_nodes_open();
     }
-    if (result == 0 && !make_own()) result = -ENOMEM;
+    if (result == 0 && !make_number()) result = -ENOMEM;
     if (result < 0) {
         vv_store_discard();
         return result;
@@ -159,8 +159,7 @@ void vv_session_begin(void) {
 }
 
 static bool is_recorded_here(void) {
-    return vv_store_base != NULL &&
-           atomic_load_explicit(vv_session_is_ours, memory_order_relaxed) != 0;
+    return vv_store_base != NULL && vv_session_current() != 0;
 }
 
 void vv_session_end(void) {
@@ -216,14 +215,13 @@ static int open_as_child(void) {
     describe_session();
     vv_store_release(parent_store);
     raise_session();
-    make_own();
     return 0;
 }
 
 bool vv_session_become_child(struct vv_thread *thread) {
     int result = follows_fork ? open_as_child() : -ECHILD;
     if (result == 0) {
-        uint64_t session = atomic_load_explicit(&vv_session.number, memory_order_relaxed);
+        uint64_t session = vv_session_current();
         if (thread->trace == NULL) {
             thread->trace = vv_tracer_new(session);
         } else {

@@ -20,20 +20,24 @@
 #include "trace/tracer.h"
 
 struct vv_session {
-    _Atomic uint64_t number; /* 0: never traced; raised when a store is opened */
-    uint32_t depth_limit;    /* const while tracing, like the next */
+    uint32_t depth_limit; /* const while tracing, like the next */
     uint64_t sample_bytes;
 };
 
 extern struct vv_session vv_session;
 
-/* Whether this is still the process that opened the store. */
-extern _Atomic uint32_t *vv_session_is_ours;
+/* The number of the session: raised when a store is opened, and when one is about to be closed. It
+ * lies in a page that fork() wipes, so it is 0 in a child that has no store of its own yet. NULL:
+ * nothing was ever traced. */
+extern _Atomic uint64_t *vv_session_number;
+
+static inline uint64_t vv_session_current(void) {
+    return atomic_load_explicit(vv_session_number, memory_order_relaxed);
+}
 
 /* Whether a tracer counts for this process's present store. */
 static inline bool vv_session_is_of(const struct vv_tracer *tracer) {
-    return tracer->session == atomic_load_explicit(&vv_session.number, memory_order_relaxed) &&
-           atomic_load_explicit(vv_session_is_ours, memory_order_relaxed) != 0;
+    return tracer->session == vv_session_current();
 }
 
 /* Whether the environment asks for a record of the process from its start. */

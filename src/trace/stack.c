@@ -10,14 +10,14 @@
 #include <string.h>
 
 #define FRAMES_BYTES                                                                               \
-    vv_align_up((VV_STACK_FRAMES_MAX + 1) * sizeof(struct vv_stack_frame), VV_PAGE_BYTES)
+    vv_align_up((VV_STACK_FRAMES_MAX + 2) * sizeof(struct vv_stack_frame), VV_PAGE_BYTES)
+#define FRESH_BYTES                                                                                \
+    vv_align_up((VV_STACK_FRAMES_MAX + 1) * sizeof(struct vv_fresh_frame), VV_PAGE_BYTES)
 #define CHECKS_PER_FRAME 3
 #define CHECKS_BYTES                                                                               \
     vv_align_up((VV_STACK_FRAMES_MAX + 1) * CHECKS_PER_FRAME * sizeof(struct vv_check),            \
                 VV_PAGE_BYTES)
-#define MEMOS_BYTES (VV_NODE_MEMO_COUNT * sizeof(struct vv_node_memo))
-#define RULES_BYTES (VV_RULE_MEMO_COUNT * sizeof(struct vv_rule_memo))
-#define WHOLE_BYTES (2 * FRAMES_BYTES + CHECKS_BYTES + MEMOS_BYTES + RULES_BYTES)
+#define WHOLE_BYTES (FRAMES_BYTES + FRESH_BYTES + CHECKS_BYTES)
 
 #define WALK_LIMIT (VV_STACK_FRAMES_MAX / 2u)
 
@@ -25,16 +25,16 @@ bool vv_stack_open(struct vv_stack *stack) {
     *stack = (struct vv_stack){.count = 0};
     char *memory = vv_pages_map(WHOLE_BYTES, VV_PAGE_BYTES);
     if (memory == NULL) return false;
-    stack->frames = (void *)memory;
+    struct vv_stack_frame *guard = (void *)memory;
+    *guard = (struct vv_stack_frame){.sp = UINTPTR_MAX};
+    stack->frames = guard + 1;
     stack->fresh = (void *)(memory + FRAMES_BYTES);
-    stack->checks = (void *)(memory + 2 * FRAMES_BYTES);
-    stack->memos = (void *)(memory + 2 * FRAMES_BYTES + CHECKS_BYTES);
-    stack->rules = (void *)(memory + 2 * FRAMES_BYTES + CHECKS_BYTES + MEMOS_BYTES);
+    stack->checks = (void *)(memory + FRAMES_BYTES + FRESH_BYTES);
     return true;
 }
 
 void vv_stack_close(struct vv_stack *stack) {
-    if (stack->frames != NULL) vv_pages_unmap(stack->frames, WHOLE_BYTES);
+    if (stack->frames != NULL) vv_pages_unmap(stack->frames - 1, WHOLE_BYTES);
     stack->frames = NULL;
 }
 
@@ -45,14 +45,14 @@ static void forget_frames(struct vv_stack *stack) {
 
 void vv_stack_forget(struct vv_stack *stack) {
     forget_frames(stack);
-    memset(stack->memos, 0, MEMOS_BYTES);
-    memset(stack->rules, 0, RULES_BYTES);
+    memset(stack->memos, 0, sizeof stack->memos);
+    memset(stack->rules, 0, sizeof stack->rules);
 }
 
 /* --- stepping --- */
 
 static inline vv_rule rule_of(struct vv_stack *stack, uintptr_t pc) {
-    struct vv_rule_memo *memo = &stack->rules[(pc ^ pc >> 9) % VV_RULE_MEMO_COUNT];
+    struct vv_rule_memo *memo = &stack->rules[(pc ^ pc >> 8) % VV_RULE_MEMO_COUNT];
     if (vv_unlikely(memo->pc != pc)) {
         *memo = (struct vv_rule_memo){.pc = pc, .rule = vv_rule_of(pc)};
     }
@@ -160,43 +160,27 @@ static inline bool is_same(const struct vv_stack_frame *remembered, const struct
 /* Cuts the memory back to what may still be met from a position outwards. True: the innermost frame
  * that is left is there, and the way up from it is as it was. */
 static inline bool meets(struct vv_stack *stack, const struct position *at) {
-    const struct vv_stack_frame *frames = stack->frames;
-    uint32_t count = stack->count;
-    while (count > 0 && frames[count - 1].sp < at->sp) count--;
+    const struct vv_stack_frame *end = stack->frames + stack->count;
+    while (end[-1].sp < at->sp) end--;
+    uint32_t count = (uint32_t)(end - stack->frames);
     stack->count = count;
-    if (count == 0 || !is_same(&frames[count - 1], at)) return false;
-    if (hold(stack->checks, frames[count - 1].check_end)) return true;
+    if (!is_same(&end[-1], at)) return false;
+    if (hold(stack->checks, end[-1].check_end)) return true;
     stack->count = count_before_change(stack, count);
     return false;
-}
-
-/* Notes the words that lead from a frame, the innermost one, to the one outside of it. */
-static inline void note_checks(struct vv_stack *stack, struct vv_stack_frame *frame,
-                               const struct vv_stack_frame *outer, uint32_t check_end) {
-    if (outer != NULL) {
-        struct vv_check *check = &stack->checks[check_end];
-        *check++ = (struct vv_check){(void *)(outer->sp - 8), outer->pc};
-        uintptr_t slot_bytes = vv_rule_slot_bytes(frame->rule);
-        if (outer->needs_bp && slot_bytes != 0) {
-            *check++ = (struct vv_check){(void *)(outer->sp - slot_bytes), outer->bp};
-        } else if (vv_unlikely(vv_rule_kind(frame->rule) == VV_RULE_RBP_DEREF)) {
-            uintptr_t offset_bytes = vv_rule_offset_bytes(frame->rule);
-            *check++ = (struct vv_check){(void *)(frame->bp - offset_bytes), outer->sp};
-            *check++ = (struct vv_check){(void *)frame->bp, outer->bp};
-        }
-        check_end = (uint32_t)(check - stack->checks);
-    }
-    frame->check_end = check_end;
 }
 
 /* --- nodes, by way of the thread's memo --- */
 
 static inline struct vv_node_memo *memo_of(struct vv_stack *stack, vv_node_number parent,
                                            uint64_t frame) {
-    uint64_t hash = (frame ^ (uint64_t)parent << 20) * UINT64_C(0x9e3779b97f4a7c15);
-    return &stack->memos[hash >> 55];
+    uint32_t hash = (uint32_t)frame + parent * 0x9e3779b1u;
+    return &stack->memos[(hash ^ hash >> 13) % VV_NODE_MEMO_COUNT];
 }
-_Static_assert(VV_NODE_MEMO_COUNT == 1 << (64 - 55), "the hash's bits are the memo's index");
+
+static inline uint64_t frame_of(const struct vv_stack *stack, uintptr_t pc) {
+    return (pc & VV_FRAME_VALUE_MASK) | stack->generation_bits;
+}
 
 static inline vv_node_number child(struct vv_stack *stack, vv_node_number parent, uint64_t frame) {
     struct vv_node_memo *memo = memo_of(stack, parent, frame);
@@ -209,7 +193,7 @@ static inline vv_node_number child(struct vv_stack *stack, vv_node_number parent
 /* The site of a leaf's frame, which has an allocation function and so is not any other frame's. */
 static inline uint32_t leaf_site(struct vv_stack *stack, uintptr_t pc, enum vv_api api,
                                  vv_node_number parent) {
-    uint64_t frame = vv_frame_with_api(vv_frame_native(pc, stack->generation), api);
+    uint64_t frame = vv_frame_with_api(frame_of(stack, pc), api);
     struct vv_node_memo *memo = memo_of(stack, parent, frame);
     if (vv_unlikely(memo->frame != frame || memo->parent != parent)) {
         uint32_t site = vv_nodes_site(vv_nodes_child(parent, frame));
@@ -220,45 +204,50 @@ static inline uint32_t leaf_site(struct vv_stack *stack, uintptr_t pc, enum vv_a
 
 /* --- the walk --- */
 
+/* Notes the words that lead from a frame, which is not remembered yet, to the innermost one that is.
+ * Returns where the next check goes. */
+static inline struct vv_check *note_checks(struct vv_check *check,
+                                           const struct vv_fresh_frame *inner,
+                                           const struct vv_stack_frame *outer) {
+    *check++ = (struct vv_check){(void *)(outer->sp - 8), outer->pc};
+    uintptr_t slot_bytes = vv_rule_slot_bytes(inner->rule);
+    if (outer->needs_bp && slot_bytes != 0) {
+        *check++ = (struct vv_check){(void *)(outer->sp - slot_bytes), outer->bp};
+    } else if (vv_unlikely(vv_rule_kind(inner->rule) == VV_RULE_RBP_DEREF)) {
+        uintptr_t offset_bytes = vv_rule_offset_bytes(inner->rule);
+        *check++ = (struct vv_check){(void *)(inner->bp - offset_bytes), outer->sp};
+        *check++ = (struct vv_check){(void *)inner->bp, outer->bp};
+    }
+    return check;
+}
+
+static inline bool needs_bp(vv_rule rule, const struct vv_stack_frame *outer) {
+    return vv_rule_uses_rbp(rule) || (vv_rule_slot_bytes(rule) == 0 && outer->needs_bp);
+}
+
 /* Remembers fresh frames inside of those that are, the leaf behind them; returns the node of the
  * leaf's caller, which is `outermost` when there is none. */
 static inline vv_node_number remember(struct vv_stack *stack, uint32_t fresh_count,
                                       vv_node_number outermost) {
-    const struct vv_stack_frame *outer = NULL;
-    bool needs_bp = false;
-    uint32_t check_end = 0;
-    vv_node_number node = outermost;
-    if (stack->count > 0) {
-        outer = &stack->frames[stack->count - 1];
-        needs_bp = outer->needs_bp;
-        check_end = outer->check_end;
-        node = outer->node;
+    struct vv_stack_frame *frame = stack->frames + stack->count;
+    struct vv_check *check = stack->checks + frame[-1].check_end;
+    vv_node_number node = stack->count > 0 ? frame[-1].node : outermost;
+    for (const struct vv_fresh_frame *fresh = stack->fresh + fresh_count - 1;; fresh--, frame++) {
+        if (vv_likely(frame != stack->frames)) check = note_checks(check, fresh, &frame[-1]);
+        frame->pc = fresh->pc;
+        frame->sp = fresh->sp;
+        frame->bp = fresh->bp;
+        frame->check_end = (uint32_t)(check - stack->checks);
+        frame->needs_bp = needs_bp(fresh->rule, &frame[-1]);
+        if (fresh == stack->fresh) break; /* the leaf is not counted */
+        node = child(stack, node, frame_of(stack, fresh->pc));
+        frame->node = node & VV_NODE_NUMBER_MASK;
     }
-    for (uint32_t index = fresh_count; index-- > 0;) {
-        struct vv_stack_frame *frame = &stack->frames[stack->count];
-        *frame = stack->fresh[index];
-        needs_bp =
-            vv_rule_uses_rbp(frame->rule) || (vv_rule_slot_bytes(frame->rule) == 0 && needs_bp);
-        frame->needs_bp = needs_bp;
-        note_checks(stack, frame, outer, check_end);
-        if (index == 0) break; /* the leaf is not counted */
-        node = child(stack, node, vv_frame_native(frame->pc, stack->generation));
-        frame->node = node;
-        check_end = frame->check_end;
-        outer = frame;
-        stack->count++;
-    }
+    stack->count = (uint32_t)(frame - stack->frames);
     return node;
 }
 
 enum walk_end { WALK_MET, WALK_OUTERMOST, WALK_LOST, WALK_CUT, WALK_ODD };
-
-static inline void put(struct vv_stack_frame *frame, const struct position *at, vv_rule rule) {
-    frame->pc = at->pc;
-    frame->sp = at->sp;
-    frame->bp = at->bp;
-    frame->rule = rule & VV_RULE_MASK;
-}
 
 /* Goes up from a position. *out_count frames are in fresh; the rest, when one was met, is
  * remembered. */
@@ -266,7 +255,7 @@ static enum walk_end walk(struct vv_stack *stack, struct position at, uint32_t l
                           uint32_t *out_count) {
     for (uint32_t count = 1;; count++) {
         vv_rule rule = rule_of(stack, at.pc);
-        put(&stack->fresh[count - 1], &at, rule);
+        stack->fresh[count - 1] = (struct vv_fresh_frame){at.pc, at.sp, at.bp, rule};
         *out_count = count;
         if (vv_unlikely(count == limit)) return WALK_CUT;
         enum step result = step(&stack->bounds, rule, &at);
@@ -306,7 +295,7 @@ static VV_NOINLINE enum walk_end walk_slowly(struct vv_stack *stack,
         result = vv_stepper_step(&stepper);
     }
     while (result == VV_STEP_CALLER && count < limit) {
-        struct vv_stack_frame *frame = &stack->fresh[count++];
+        struct vv_fresh_frame *frame = &stack->fresh[count++];
         frame->pc = vv_stepper_address(&stepper) + (stepper.address_is_exact ? 1 : 0);
         frame->sp = vv_stepper_stack_pointer(&stepper);
         result = vv_stepper_step(&stepper);
@@ -322,7 +311,7 @@ static vv_node_number node_slowly(struct vv_stack *stack, const struct vv_reques
     enum walk_end end = walk_slowly(stack, request, limit, &count);
     vv_node_number node = outermost_node(end);
     for (uint32_t index = count; index-- > 1;) {
-        node = child(stack, node, vv_frame_native(stack->fresh[index].pc, stack->generation));
+        node = child(stack, node, frame_of(stack, stack->fresh[index].pc));
     }
     forget_frames(stack);
     return node;
@@ -336,6 +325,7 @@ static inline struct position begin_walk(struct vv_stack *stack, const struct vv
     if (vv_unlikely(stack->generation != generation)) {
         vv_stack_forget(stack);
         stack->generation = generation;
+        stack->generation_bits = vv_frame_native(0, generation);
     }
     struct position leaf = {.pc = (uintptr_t)request->frame[1],
                             .sp = (uintptr_t)(request->frame + 2),
@@ -387,14 +377,14 @@ static const char *check_memory(struct vv_stack *stack, const struct position *l
     if (count != remembered_count + 1) return wrong;
     for (uint32_t index = 1; index < count; index++) {
         const struct vv_stack_frame *frame = &stack->frames[count - 1 - index];
-        const struct vv_stack_frame *fresh = &stack->fresh[index];
+        const struct vv_fresh_frame *fresh = &stack->fresh[index];
         if (frame->pc != fresh->pc || frame->sp != fresh->sp) return wrong;
     }
     return NULL;
 }
 #endif
 
-uint32_t vv_stack_site(struct vv_stack *stack, const struct vv_request *request,
+__attribute__((flatten)) uint32_t vv_stack_site(struct vv_stack *stack, const struct vv_request *request,
                        uint32_t depth_limit) {
     struct position leaf = begin_walk(stack, request);
     if (vv_unlikely(depth_limit != 0)) {

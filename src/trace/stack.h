@@ -27,15 +27,22 @@
 /* Deeper stacks are cut at their outer end. */
 #define VV_STACK_FRAMES_MAX 32768
 
+/* A remembered frame. Half a cache line: they are compared one after the other. */
 struct vv_stack_frame {
-    uintptr_t pc;          /* return address: where the frame goes on */
-    uintptr_t sp;          /* stack pointer there */
-    uintptr_t bp;          /* rbp there */
-    uint32_t rule : 31;    /* from this frame to the one outside of it */
-    uint32_t needs_bp : 1; /* the way up from here depends on rbp */
+    uintptr_t pc; /* return address: where the frame goes on */
+    uintptr_t sp; /* stack pointer there */
+    uintptr_t bp; /* rbp there */
     uint32_t check_end;
-    vv_node_number node;
-    uint32_t spare;
+    uint32_t node : 31;    /* vv_node_number */
+    uint32_t needs_bp : 1; /* the way up from here depends on rbp */
+};
+
+/* A frame of the walk under way. */
+struct vv_fresh_frame {
+    uintptr_t pc;
+    uintptr_t sp;
+    uintptr_t bp;
+    vv_rule rule; /* from this frame to the one outside of it */
 };
 
 /* A word of the stack and the value that it had. */
@@ -57,19 +64,21 @@ struct vv_rule_memo {
     uintptr_t pc; /* 0: empty */
     vv_rule rule;
 };
-#define VV_RULE_MEMO_COUNT 512
+#define VV_RULE_MEMO_COUNT 256
 
 struct vv_stack {
-    struct vv_stack_frame *frames; /* remembered, outermost first; [count] is the leaf */
-    struct vv_stack_frame *fresh;  /* of the walk under way, innermost first */
+    struct vv_stack_frame *frames; /* remembered, outermost first; [count] is the leaf, [-1] a
+                                      guard whose sp is above all others */
+    struct vv_fresh_frame *fresh;  /* innermost first */
     struct vv_check *checks;
-    struct vv_node_memo *memos;
-    struct vv_rule_memo *rules;
     uint32_t count;
-    unsigned generation; /* of the modules */
     enum vv_api leaf_api;
-    uint32_t leaf_site; /* 0: no leaf is remembered */
+    uint32_t leaf_site;       /* 0: no leaf is remembered */
+    unsigned generation;      /* of the modules */
+    uint64_t generation_bits; /* the same, as it stands in a frame of the trie */
     struct vv_bounds bounds;
+    struct vv_rule_memo rules[VV_RULE_MEMO_COUNT];
+    struct vv_node_memo memos[VV_NODE_MEMO_COUNT];
 };
 
 /* Prepares a stack. False: no memory. */

@@ -14,11 +14,8 @@
 /* --- events --- */
 
 static VV_NOINLINE struct vv_tracer *tracer_slow(struct vv_thread *thread) {
-    if (atomic_load_explicit(vv_session_is_ours, memory_order_relaxed) == 0 &&
-        !vv_session_become_child(thread)) {
-        return NULL;
-    }
-    uint64_t session = atomic_load_explicit(&vv_session.number, memory_order_relaxed);
+    if (vv_session_current() == 0 && !vv_session_become_child(thread)) return NULL;
+    uint64_t session = vv_session_current();
     struct vv_tracer *tracer = thread->trace;
     if (tracer == NULL) {
         tracer = thread->trace = vv_tracer_new(session);
@@ -44,8 +41,7 @@ static inline struct vv_amount amount_of(size_t byte_count) {
 
 /* An event that could not be recorded: not without being counted. */
 static VV_NOINLINE uint32_t lose(void) {
-    if (vv_store_base != NULL &&
-        atomic_load_explicit(vv_session_is_ours, memory_order_relaxed) != 0) {
+    if (vv_store_base != NULL && vv_session_current() != 0) {
         atomic_fetch_add_explicit(&vv_store_header()->lost_count, 1, memory_order_relaxed);
     }
     return VV_SITE_UNKNOWN;
@@ -98,9 +94,7 @@ static uint32_t resized(struct vv_thread *thread, const void *new_block, struct 
 static void thread_ended(struct vv_thread *thread) {
     if (thread->trace == NULL) return;
     /* In a child that has no store yet, the thread's counters are the parent's. */
-    bool is_ours = atomic_load_explicit(vv_session_is_ours, memory_order_relaxed) != 0;
-    uint64_t session = atomic_load_explicit(&vv_session.number, memory_order_relaxed);
-    vv_tracer_end(thread->trace, is_ours ? session : 0);
+    vv_tracer_end(thread->trace, vv_session_current());
     thread->trace = NULL;
 }
 
