@@ -107,8 +107,8 @@ static void *allocate_one(void *argument) {
 }
 
 TEST(many_short_threads_do_not_grow_the_process) {
-    size_t resident[2] = {0, 0};
-    for (int half = 0; half < 2; half++) {
+    size_t resident[3] = {0, 0, 0}; /* in the first third, tables and libraries are touched */
+    for (int third = 0; third < 3; third++) {
         for (int round = 0; round < 2000; round++) {
             pthread_t thread;
             void *block;
@@ -118,10 +118,10 @@ TEST(many_short_threads_do_not_grow_the_process) {
         }
         FILE *file = fopen("/proc/self/statm", "r");
         size_t total;
-        REQUIRE(file != NULL && fscanf(file, "%zu %zu", &total, &resident[half]) == 2);
+        REQUIRE(file != NULL && fscanf(file, "%zu %zu", &total, &resident[third]) == 2);
         fclose(file);
     }
-    CHECK_LE(resident[1], resident[0] + 50);
+    CHECK_LE(resident[2], resident[1] + 20);
 }
 
 TEST(a_detached_thread_may_end_with_the_process) {

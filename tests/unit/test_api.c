@@ -42,7 +42,7 @@ TEST(statistics_count_what_lives) {
     size_t usable = 0;
     for (size_t index = 0; index < 7; index++) usable += varve_usable_size(blocks[index]);
     CHECK_EQ(after.live_bytes - before.live_bytes, usable);
-    CHECK_EQ(after.huge.live_blocks - before.huge.live_blocks, VARVE_CLASSIC ? 3 : 1);
+    CHECK_EQ(after.huge.live_blocks - before.huge.live_blocks, 1);
     size_t by_class = after.medium.live_blocks + after.huge.live_blocks;
     for (uint32_t index = 0; index < after.class_count; index++) {
         by_class += after.classes[index].live_blocks;
