@@ -74,10 +74,9 @@ static inline struct vv_pool *vv_pool_push(struct vv_pool *pool, struct vv_block
 static inline struct vv_pool *vv_heap_push(struct vv_heap *heap, struct vv_pool *record,
                                            struct vv_block *block) {
     struct vv_bin *bin = &heap->bin[record->class_index];
-    if (bin->lease != record->first) {
-        if (vv_unlikely(bin->room == 0)) return vv_pool_push(vv_pool_of_record(record), block);
-        bin->room--;
-    }
+    uint32_t is_foreign = bin->lease != record->first; /* no branch: nobody could foresee it */
+    if (vv_unlikely(bin->room < is_foreign)) return vv_pool_push(vv_pool_of_record(record), block);
+    bin->room -= is_foreign;
     block->next = bin->head;
     bin->head = block;
     return NULL;
