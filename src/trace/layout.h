@@ -223,9 +223,11 @@ struct vv_store_header {
     uint64_t inherited_bytes; /* live at the fork that began this process */
     uint64_t inherited_count;
 
-    /* the process's sum, apart from the rest because it is written often: see trace/peak.h */
+    /* the process's sum, apart from the rest because all threads write it: see trace/peak.h */
     _Atomic int64_t live_bytes __attribute__((aligned(VV_CACHE_LINE_BYTES)));
-    _Atomic int64_t max_bytes;
+
+    /* what every event reads and few change */
+    _Atomic int64_t max_bytes __attribute__((aligned(VV_CACHE_LINE_BYTES)));
     _Atomic uint32_t epoch;
     _Atomic uint32_t rising;
     _Atomic uint64_t peak_ticks;     /* when the last peak ended; the present one while rising */

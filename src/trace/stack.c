@@ -43,6 +43,11 @@ static void forget_frames(struct vv_stack *stack) {
     stack->leaf_site = 0;
 }
 
+void vv_stack_leave(struct vv_stack *stack) {
+    forget_frames(stack);
+    stack->bounds = (struct vv_bounds){.low = 0};
+}
+
 void vv_stack_forget(struct vv_stack *stack) {
     forget_frames(stack);
     memset(stack->memos, 0, sizeof stack->memos);

@@ -85,7 +85,10 @@ struct vv_stack {
 bool vv_stack_open(struct vv_stack *stack);
 void vv_stack_close(struct vv_stack *stack);
 
-/* Forgets what is remembered. */
+/* Forgets the frames, and what stack they were of: another thread will use it. */
+void vv_stack_leave(struct vv_stack *stack);
+
+/* Forgets rules and nodes, too: their store or their modules are gone. */
 void vv_stack_forget(struct vv_stack *stack);
 
 /* The site of an allocation. `depth_limit`: frames to keep, 0 for all. */
