@@ -20,13 +20,10 @@ int vv_rules_open(void) {
 }
 
 void vv_rules_clear(void) {
-    for (size_t index = 0; index < VV_RULE_SETS; index++) {
-        for (unsigned way = 0; way < VV_RULE_WAYS; way++) {
-            _Atomic uint64_t *word = &vv_rule_sets[index].words[way];
-            if (atomic_load_explicit(word, memory_order_relaxed) != 0) {
-                atomic_store_explicit(word, 0, memory_order_relaxed);
-            }
-        }
+    if (vv_pages_purge(vv_rule_sets, CACHE_BYTES)) return;
+    for (size_t index = 0; index < VV_RULE_SETS * VV_RULE_WAYS; index++) { /* locked in memory */
+        _Atomic uint64_t *word = &vv_rule_sets[index / VV_RULE_WAYS].words[index % VV_RULE_WAYS];
+        atomic_store_explicit(word, 0, memory_order_relaxed);
     }
 }
 
