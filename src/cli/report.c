@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "report/json.h"
+#include "report/sizes.h"
 #include "report/text.h"
 
 #include <stdio.h>
@@ -12,6 +13,7 @@ struct settings {
     uint64_t top;
     bool cumulative;
     bool with_allocator_frames;
+    bool with_sizes; /* report only */
     bool json;
 };
 
@@ -37,8 +39,12 @@ struct settings {
          0,                                                                                        \
          NULL,                                                                                     \
          "show malloc, operator new and their wrappers"},                                          \
-        {"json", 'j', VV_OPTION_FLAG, &(settings).json, NULL, 0, NULL, "for programs"},            \
-        {NULL, 0, VV_OPTION_FLAG, NULL, NULL, 0, NULL, NULL},
+    {                                                                                              \
+        "json", 'j', VV_OPTION_FLAG, &(settings).json, NULL, 0, NULL, "for programs"               \
+    }
+
+#define NO_MORE_OPTIONS                                                                            \
+    { NULL, 0, VV_OPTION_FLAG, NULL, NULL, 0, NULL, NULL }
 
 static struct vv_grouping grouping_of(const struct settings *settings) {
     return (struct vv_grouping){
@@ -76,6 +82,7 @@ static int print_report(const struct settings *settings, const struct vv_loaded 
         vv_print_header(stdout, loaded);
         fputc('\n', stdout);
         vv_print_rows(stdout, &grouping, &groups, settings->top);
+        if (settings->with_sizes) vv_print_sizes(stdout, loaded);
         vv_print_losses(stdout, loaded);
     }
     vv_scratch_free(scratch);
@@ -84,7 +91,10 @@ static int print_report(const struct settings *settings, const struct vv_loaded 
 
 int vv_command_report(int argc, char **argv) {
     struct settings settings = {.top = 20};
-    const struct vv_option options[] = {REPORT_OPTIONS(settings)};
+    const struct vv_option options[] = {REPORT_OPTIONS(settings),
+                                        {"sizes", 's', VV_OPTION_FLAG, &settings.with_sizes, NULL,
+                                         0, NULL, "also show what sizes were asked for"},
+                                        NO_MORE_OPTIONS};
     const struct vv_command command = {
         "report", "[OPTIONS] FILE...",
         "Says where the memory of a recorded program went. Several files of one run are summed.",
@@ -137,7 +147,7 @@ static int print_diff(const struct settings *settings, const struct vv_loaded *o
 
 int vv_command_diff(int argc, char **argv) {
     struct settings settings = {.top = 20};
-    const struct vv_option options[] = {REPORT_OPTIONS(settings)};
+    const struct vv_option options[] = {REPORT_OPTIONS(settings), NO_MORE_OPTIONS};
     const struct vv_command command = {
         "diff", "[OPTIONS] OLD NEW",
         "Compares two recordings, by names and not by addresses, largest change first.", options,

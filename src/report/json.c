@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "report/json.h"
 
+#include "report/sizes.h"
+
 #include <jansson.h>
 #include <string.h>
 
@@ -113,6 +115,20 @@ static void set_sums(json_t *object, const struct vv_loaded *loaded) {
     set_number(object, "live_blocks", live_count);
 }
 
+static void set_sizes(json_t *object, const struct vv_loaded *loaded) {
+    struct vv_size_bucket buckets[VV_CAPTURE_HISTOGRAM_BUCKETS];
+    unsigned used = vv_sizes_of(loaded, buckets);
+    json_t *sizes = json_array();
+    for (unsigned index = 0; index < used; index++) {
+        json_t *bucket = json_object();
+        set_number(bucket, "min_bytes", (int64_t)buckets[index].min_bytes);
+        set_number(bucket, "max_bytes", (int64_t)buckets[index].max_bytes);
+        set_number(bucket, "allocations", (int64_t)buckets[index].count);
+        json_array_append_new(sizes, bucket);
+    }
+    json_object_set_new(object, "sizes", sizes);
+}
+
 /* What is missing in the numbers. */
 static void set_losses(json_t *object, const struct vv_loaded *loaded) {
     bool is_cut = false;
@@ -166,6 +182,7 @@ bool vv_write_report_json(FILE *out, const struct vv_loaded *loaded,
     set_text(object, "schema", "varve.report/1");
     set_captures(object, loaded);
     set_grouping(object, grouping);
+    set_sizes(object, loaded);
     json_object_set_new(object, "rows", report_rows(groups, top));
     return write_object(out, object);
 }

@@ -143,7 +143,8 @@ static inline bool hold(const struct vv_check *checks, uint32_t count) {
         }
         difference |= difference_of_many(&checks[last]);
     } else {
-        for (uint32_t index = 0; index < count; index++) difference |= difference_of(&checks[index]);
+        for (uint32_t index = 0; index < count; index++)
+            difference |= difference_of(&checks[index]);
     }
     return vv_likely(difference == 0);
 }
@@ -209,8 +210,8 @@ static inline uint32_t leaf_site(struct vv_stack *stack, uintptr_t pc, enum vv_a
 
 /* --- the walk --- */
 
-/* Notes the words that lead from a frame, which is not remembered yet, to the innermost one that is.
- * Returns where the next check goes. */
+/* Notes the words that lead from a frame, which is not remembered yet, to the innermost one that
+ * is. Returns where the next check goes. */
 static inline struct vv_check *note_checks(struct vv_check *check,
                                            const struct vv_fresh_frame *inner,
                                            const struct vv_stack_frame *outer) {
@@ -389,8 +390,8 @@ static const char *check_memory(struct vv_stack *stack, const struct position *l
 }
 #endif
 
-__attribute__((flatten)) uint32_t vv_stack_site(struct vv_stack *stack, const struct vv_request *request,
-                       uint32_t depth_limit) {
+__attribute__((flatten)) uint32_t
+vv_stack_site(struct vv_stack *stack, const struct vv_request *request, uint32_t depth_limit) {
     struct position leaf = begin_walk(stack, request);
     if (vv_unlikely(depth_limit != 0)) {
         return cut_site(stack, request, &leaf, (uint32_t)vv_min(depth_limit, WALK_LIMIT));

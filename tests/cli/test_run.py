@@ -4,6 +4,7 @@
 import glob
 import json
 import os
+import re
 import resource
 import signal
 import stat
@@ -119,6 +120,25 @@ def the_json_has_the_documented_names():
         for frame in row["stack"]:
             equal(sorted(frame), ["file", "function", "line", "module"])
     equal(data["rows"][0]["stack"][1]["function"], "main", "caller of the innermost frame")
+
+
+@claim
+def the_sizes_that_were_asked_for_are_counted_by_powers_of_two():
+    record(compile_c("""
+#include <stdlib.h>
+char *volatile kept;
+int main(void) {
+    for (int round = 0; round < 5; round++) kept = malloc(64);
+    for (int round = 0; round < 3; round++) kept = malloc(127);
+    kept = malloc(128);
+}"""))
+    sizes = {(size["min_bytes"], size["max_bytes"]): size["allocations"]
+             for size in report("out.varve")["sizes"]}
+    equal(sizes[64, 127], 8)
+    equal(sizes[128, 255], 1)
+    equal(sum(sizes.values()), report("out.varve")["total_blocks"])
+    text = run(VARVE, "report", "--sizes", "out.varve").must().out
+    assert re.search(r"^ +64 B +[0-9.]+% +8 ", text, re.M), text
 
 
 @claim
