@@ -133,9 +133,13 @@ static VV_NOINLINE void *allocate_in_full(const struct vv_request *request) {
     return vv_likely(block != NULL) ? block : no_memory();
 }
 
-void *vv_allocate(const struct vv_request *request) {
+static inline void *allocate(const struct vv_request *request) {
     void *block = traced() ? vv_hooks->allocate_small(request) : NULL;
     return vv_likely(block != NULL) ? block : allocate_in_full(request);
+}
+
+void *vv_allocate(const struct vv_request *request) {
+    return allocate(request);
 }
 
 void *vv_malloc_slow(size_t byte_count) {
@@ -143,7 +147,7 @@ void *vv_malloc_slow(size_t byte_count) {
                                  .alignment = VV_QUANTUM_BYTES,
                                  .api = VV_API_MALLOC,
                                  .frame = VV_FRAME()};
-    return vv_allocate(&request);
+    return allocate(&request);
 }
 
 /* For a thread that must not touch its state: a block of the reserve goes back to it, any other
@@ -161,6 +165,7 @@ static void release_in_emergency(void *block) {
 
 static VV_NOINLINE void release_in_full(void *block, enum vv_api api, size_t stated_bytes,
                                         const void *frame) {
+    if (block == NULL) return;
     struct vv_thread *thread = vv_thread_enter_to_free(frame);
     if (vv_unlikely(thread == NULL)) {
         release_in_emergency(block);
@@ -172,8 +177,9 @@ static VV_NOINLINE void release_in_full(void *block, enum vv_api api, size_t sta
 }
 
 void vv_release(void *block, enum vv_api api, size_t stated_bytes, const void *frame) {
-    if (block == NULL || (traced() && vv_hooks->release_small(block))) return;
-    release_in_full(block, api, stated_bytes, frame);
+    if (!traced() || !vv_hooks->release_small(block)) {
+        release_in_full(block, api, stated_bytes, frame);
+    }
 }
 
 void vv_settle_slow(struct vv_heap *heap, struct vv_pool *pool) {
@@ -182,7 +188,9 @@ void vv_settle_slow(struct vv_heap *heap, struct vv_pool *pool) {
 }
 
 void vv_free_slow(void *block) {
-    vv_release(block, VV_API_FREE, 0, VV_FRAME());
+    if (!traced() || !vv_hooks->release_small(block)) {
+        release_in_full(block, VV_API_FREE, 0, VV_FRAME());
+    }
 }
 
 /* --- realloc --- */

@@ -19,8 +19,8 @@ static inline struct vv_thread *plain_thread(void) {
     struct vv_thread *thread = vv_local.thread;
     if (vv_unlikely(thread == NULL || vv_local.busy != 0 || vv_deferred_exist())) return NULL;
     const struct vv_tracer *tracer = thread->trace;
-    return vv_likely(tracer != NULL && tracer->is_plain && vv_session_is_of(tracer)) ? thread
-                                                                                     : NULL;
+    if (vv_unlikely(tracer == NULL || tracer->plain_session != vv_session_current())) return NULL;
+    return thread;
 }
 
 static inline struct vv_amount one_block(size_t byte_count) {

@@ -6,8 +6,9 @@
 #include "trace/session.h"
 
 void vv_tracer_settle(struct vv_tracer *tracer) {
-    tracer->is_plain = tracer->suspended_count == 0 && !vv_debug_on &&
-                       vv_session.depth_limit == 0 && vv_session.sample_bytes == 0;
+    bool is_plain = tracer->suspended_count == 0 && !vv_debug_on && vv_session.depth_limit == 0 &&
+                    vv_session.sample_bytes == 0;
+    tracer->plain_session = is_plain ? tracer->session : UINT64_MAX;
 }
 
 /* Tracers of ended threads, for the next ones: programs with short-lived threads would spend their

@@ -14,7 +14,8 @@ struct vv_tracer {
     struct vv_sampler sampler;
     uint64_t session;         /* the trace that it belongs to: see trace.c */
     uint32_t suspended_count; /* the thread's allocations do not count while it is not 0 */
-    bool is_plain;            /* nothing but counting every block with its whole stack */
+    uint64_t plain_session;   /* the same as session, if there is nothing to be done but to count
+                                 every block with its whole stack; else UINT64_MAX */
 };
 
 /* A new tracer for the calling thread; NULL: no memory. Events for which there is no room in the
@@ -24,7 +25,7 @@ struct vv_tracer *vv_tracer_new(uint64_t session);
 /* The thread's counters belong to a store that is gone: begins anew. */
 void vv_tracer_restart(struct vv_tracer *tracer, uint64_t session);
 
-/* After a change of suspended_count: sets is_plain. */
+/* After a change of suspended_count: sets plain_session. */
 void vv_tracer_settle(struct vv_tracer *tracer);
 
 /* The thread ends. */
