@@ -71,7 +71,7 @@ static void fork_and_check(uint64_t random, bool with_threads) {
     pid_t child = fork();
     REQUIRE(child >= 0);
     if (child == 0) {
-        alarm(20); /* a deadlock ends here */
+        alarm(60); /* a deadlock ends here */
         live_in_child(random, with_threads);
     }
     int status = -1;
@@ -90,7 +90,7 @@ static void fork_many(uint64_t random, unsigned count) {
 }
 
 static void *fork_in_thread(void *argument) {
-    fork_many(*(uint64_t *)argument, 60);
+    fork_many(*(uint64_t *)argument, 24);
     return NULL;
 }
 
@@ -110,7 +110,7 @@ static void stop_workers(void) {
 TEST(the_main_thread_may_fork_while_others_allocate) {
     uint64_t random = test_seed(5);
     start_workers();
-    fork_many(random, 120);
+    fork_many(random, 48);
     stop_workers();
 }
 
@@ -131,7 +131,7 @@ TEST(children_may_fork_in_turn) {
         pid_t child = fork();
         REQUIRE(child >= 0);
         if (child == 0) {
-            alarm(20);
+            alarm(60);
             void *slots[SLOT_COUNT] = {NULL};
             churn(slots, &random, 500);
             pid_t grandchild = fork();
