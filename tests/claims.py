@@ -52,7 +52,7 @@ class Result:
         return self
 
 
-def run(*words, env=None, input=None, timeout=120, text=True, **options):
+def run(*words, env=None, input=None, timeout=300, text=True, **options):
     """Runs a program and returns its exit code (negative: the signal), stdout and stderr."""
     environment = dict(os.environ, **(env or {}))
     done = subprocess.run([str(word) for word in words], env=environment, input=input,

@@ -21,7 +21,7 @@ def compare(*words, signals=False, at_least=1000, code=0):
     environment = {"LD_PRELOAD": COMPARE, "UNWIND_COMPARE": os.path.abspath("compared")}
     if signals:
         environment["UNWIND_COMPARE_SIGNALS"] = "1"
-    run(*words, env=environment, timeout=250).must(code)
+    run(*words, env=environment, timeout=900).must(code)
     counts = {"stacks": 0, "frames": 0, "signals": 0}
     differences = []
     for line in open("compared"):
