@@ -45,7 +45,7 @@ struct vv_tuple {
 /* An entry of a dict or set, in order of insertion. key NULL: deleted. */
 struct vv_entry {
     varve_object *key;
-    varve_object *value; /* sets: not there, see struct vv_set_entry */
+    varve_object *value; /* sets: NULL */
     uint64_t hash;
 };
 
@@ -54,7 +54,8 @@ struct vv_entry {
  *
  *   table: | slots: slot_count numbers | entries: usable_count of them |
  *
- * Invariant: used_count entries have a key; entry_count >= used_count places are filled. */
+ * Invariant: used_count entries have a key; entry_count >= used_count places are filled; slots is
+ * NULL exactly when slot_shift is 0. */
 struct vv_table {
     uint32_t slot_shift;  /* slot_count is 1 << slot_shift; 0: no table yet */
     uint32_t entry_count; /* places used, including deleted ones */
@@ -69,16 +70,16 @@ struct vv_dict { /* also set: values are NULL there */
     struct vv_table table;
 };
 
-/* An instance has `place_count` attribute places, then, when its class is open, a dict. */
+/* An instance has `place_count` attribute places, then, when its class is open, a dict. The class
+ * refers to no object, so it takes no part in cycles. */
 struct vv_class_object {
     varve_object head;
     uint32_t place_count;
     bool is_open;
     void (*finalize)(varve_object *self, void *argument);
     void *argument;
-    char *name;
-    struct vv_dict *places; /* own: attribute name -> int; NULL: no attributes */
-    const char **names;     /* own: by place */
+    const char *name;
+    const char **names; /* own: by place; the texts and the name lie behind */
 };
 
 struct vv_instance {

@@ -79,8 +79,10 @@ struct vv_object_pool {
     uint8_t kind;      /* const: enum vv_shelf_kind */
     bool is_listed[2]; /* in world->young[generation] */
     bool fresh;        /* const: blocks not carved yet read as zero */
-    uint8_t own_state; /* the planes of a pool of one object */
-    uint32_t own_refs;
+    uint32_t position; /* in the list that a collection walks */
+    /* the planes of a pool of one object; planes are read 16 objects at a time */
+    uint8_t own_states[16] __attribute__((aligned(16)));
+    uint32_t own_refs[16] __attribute__((aligned(16)));
 } __attribute__((aligned(VV_CACHE_LINE_BYTES)));
 
 /* Where a world takes objects of one size and kind from. */
@@ -110,6 +112,12 @@ static inline varve_object *vv_object_at(const struct vv_object_pool *pool, uint
 static inline uint8_t *vv_object_state(const varve_object *object) {
     struct vv_object_pool *pool = vv_object_pool_of(object);
     return &pool->states[vv_object_index(pool, object)];
+}
+
+/* An object whose references are being ended, or that waits for it: dead in everybody's eyes. */
+#define VV_STATE_DYING VV_STATE_SUSPECT /* without TRACKED */
+static inline bool vv_object_is_dying(const struct vv_object_pool *pool, uint32_t index) {
+    return pool->states[index] == VV_STATE_DYING;
 }
 
 static inline unsigned vv_state_generation(uint8_t state) {

@@ -9,7 +9,7 @@
 /* Calls `visit` for each reference that the object owns, with duplicates. Nonzero ends it. */
 int vv_traverse(varve_object *object, varve_visit visit, void *argument);
 
-/* The same for the built-in types, inlined into a pass of the collector; `visit` is a constant. */
+/* The parts of it, to be inlined into the passes of the collector; `visit` is a constant there. */
 VV_INLINE int vv_traverse_items(varve_object *const *items, size_t count, varve_visit visit,
                                 void *argument) {
     for (size_t index = 0; index < count; index++) {
@@ -31,8 +31,9 @@ VV_INLINE int vv_traverse_table(const struct vv_table *table, varve_visit visit,
     return 0;
 }
 
+/* `with_classes`: also from instances to their classes, which are in no cycle. */
 VV_INLINE int vv_traverse_inline(varve_object *object, struct varve_type *const *types,
-                                 varve_visit visit, void *argument) {
+                                 bool with_classes, varve_visit visit, void *argument) {
     switch (object->type_index) {
     case VV_TYPE_LIST: {
         const struct vv_list *list = (const struct vv_list *)object;
@@ -47,8 +48,10 @@ VV_INLINE int vv_traverse_inline(varve_object *object, struct varve_type *const 
         return vv_traverse_table(&((const struct vv_dict *)object)->table, visit, argument);
     case VV_TYPE_INSTANCE: {
         const struct vv_instance *instance = (const struct vv_instance *)object;
-        int result = visit(&instance->cls->head, argument);
-        if (result != 0) return result;
+        if (with_classes) {
+            int result = visit(&instance->cls->head, argument);
+            if (result != 0) return result;
+        }
         return vv_traverse_items(instance->values, vv_instance_value_count(instance), visit,
                                  argument);
     }

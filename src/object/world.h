@@ -17,7 +17,7 @@
 /* Objects may be freed within each other's dealloc to this depth; deeper ones wait. */
 #define VV_DEALLOC_MAX_DEPTH 24
 
-#define VV_OBJECT_CLASS_COUNT 48 /* size classes up to VV_OBJECT_SMALL_MAX_BYTES, see world.c */
+#define VV_OBJECT_CLASS_COUNT 64 /* size classes up to VV_OBJECT_SMALL_MAX_BYTES */
 #define VV_SMALL_INT_MIN (-5)
 #define VV_SMALL_INT_MAX 256
 
@@ -48,7 +48,7 @@ struct vv_gc {
     struct vv_gc_cycle *cycle; /* incremental collection in progress; NULL: none */
     int64_t external_bytes;
     int64_t bytes_since;  /* external bytes that came since the last collection */
-    varve_object **stack; /* mark stack, fixed size */
+    varve_object **stack; /* mark stack: VV_MARK_STACK_COUNT */
 };
 
 struct varve_world {
@@ -58,9 +58,12 @@ struct varve_world {
     uint32_t type_capacity;
     struct vv_pool_list pools;
     struct vv_pool_list young[2];
-    uint32_t walk_count;  /* walks over planes in progress: pools must stay */
-    bool has_empty_pools; /* vv_object_pools_trim() has something to do */
-    bool ending;          /* varve_world_free() has begun to tear down */
+    struct vv_pool_list work;  /* what a collection looks at; has room for all pools */
+    struct vv_pool_list trash; /* where it found garbage; the same */
+    uint32_t pool_tick;        /* see heap/purge.h */
+    uint32_t walk_count;       /* walks over planes in progress: pools must stay */
+    bool has_empty_pools;      /* vv_object_pools_trim() has something to do */
+    bool ending;               /* varve_world_free() has begun to tear down */
     unsigned dealloc_depth;
     varve_object *dying; /* objects that wait for their dealloc; see object/lifetime.c */
     struct vv_gc gc;
@@ -82,6 +85,28 @@ struct varve_world {
 
 static inline struct varve_type *vv_type_of(const varve_object *object) {
     return vv_object_pool_of(object)->world->types[object->type_index];
+}
+
+/* The tables of a new world / what is left at its end. */
+int vv_gc_init(varve_world *world);
+void vv_gc_done(varve_world *world);
+int vv_builtin_types_init(varve_world *world);
+void vv_interned_done(varve_world *world);
+
+/* An automatic collection is due. */
+void vv_gc_automatic(varve_world *world);
+
+/* The immortal objects of a new world. */
+int vv_builtin_constants_init(varve_world *world);
+
+/* Frees what a leaked object of a built-in type owns outside of its block. */
+void vv_builtin_release_outer(varve_object *object);
+
+/* Where objects of up to VV_OBJECT_SMALL_MAX_BYTES come from. */
+static inline struct vv_shelf *vv_world_shelf(varve_world *world, unsigned kind,
+                                              size_t byte_count) {
+    size_t least = vv_max(byte_count, sizeof(struct vv_free_object));
+    return &world->shelves[kind][vv_class_of(least)];
 }
 
 /* Memory for a world's tables and its objects' items: varve_malloc and its kind, with the failures
@@ -117,8 +142,27 @@ void vv_world_list_young(struct vv_object_pool *pool, unsigned generation);
 varve_object *vv_object_new(struct varve_type *type, size_t byte_count);
 
 /* Begins / ends watching by the collector. Twice is harmless. */
-void vv_object_track(varve_object *object);
-void vv_object_untrack(varve_object *object);
+static inline void vv_object_track(varve_object *object) {
+    struct vv_object_pool *pool = vv_object_pool_of(object);
+    uint8_t *state = &pool->states[vv_object_index(pool, object)];
+    if ((*state & VV_STATE_TRACKED) != 0) return;
+    vv_assert(pool->kind == VV_SHELF_CYCLIC);
+    *state = (uint8_t)((*state & ~VV_STATE_GENERATION) | VV_STATE_TRACKED);
+    if (vv_unlikely(!pool->is_listed[0])) vv_world_list_young(pool, 0);
+}
+
+static inline void vv_object_untrack(varve_object *object) {
+    uint8_t *state = vv_object_state(object);
+    *state &= (uint8_t)(VV_STATE_FINALIZED | VV_STATE_WEAKREF);
+}
+
+/* Runs the finalizer, clears weak references, ends what the object owns and gives back its block.
+ * Its reference count is 0. */
+void vv_object_die(varve_object *object);
+
+/* Whether the object has a finalizer that has not run. / Runs it: the caller owns a reference. */
+bool vv_object_wants_finalize(const varve_object *object, uint8_t state);
+void vv_object_finalize(varve_object *object);
 
 /* Gives back the block of an object under construction, whose references have been ended. */
 void vv_object_discard(varve_object *object);
@@ -132,6 +176,14 @@ int vv_world_visit_objects(varve_world *world, int (*visit)(varve_object *object
 /* Whether the object may ever be tracked (CPython's "is a GC object"). */
 static inline bool vv_object_is_cyclic(const varve_object *object) {
     return vv_object_pool_of(object)->kind == VV_SHELF_CYCLIC;
+}
+
+/* Whether it may have to be watched now or later: all that can be, but for tuples that are not. */
+static inline bool vv_object_may_be_tracked(const varve_object *object) {
+    const struct vv_object_pool *pool = vv_object_pool_of(object);
+    if (pool->kind != VV_SHELF_CYCLIC) return false;
+    if (object->type_index != VV_TYPE_TUPLE) return true;
+    return (pool->states[vv_object_index(pool, object)] & VV_STATE_TRACKED) != 0;
 }
 
 /* Bytes that an object owns outside of its block. */
