@@ -38,7 +38,7 @@ int vv_builtin_types_init(varve_world *world) {
 }
 
 void vv_builtin_release_outer(varve_object *object) {
-    varve_world *world = varve_world_of(object);
+    varve_world *world = vv_world_of(object);
     switch (object->type_index) {
     case VV_TYPE_LIST: vv_world_release(world, ((struct vv_list *)object)->items); break;
     case VV_TYPE_DICT:

@@ -47,6 +47,14 @@ static __m128i matches(__m128i states, int generation) {
     return _mm_cmpeq_epi8(_mm_and_si128(states, all(VV_STATE_TRACKED | relevant)), tracked);
 }
 
+/* Bits set in 16; without the processor's instruction, which not every x86-64 has. */
+static unsigned bit_count(unsigned mask) {
+    mask -= mask >> 1 & 0x5555;
+    mask = (mask & 0x3333) + (mask >> 2 & 0x3333);
+    mask = (mask + (mask >> 4)) & 0x0f0f;
+    return (mask + (mask >> 8)) & 0x1f;
+}
+
 static void zero_refs(struct vv_object_pool *pool, uint32_t index, unsigned mask) {
     if (vv_likely(pool->world->dying == NULL)) {
         memset(pool->refs + index, 0, LANES * sizeof pool->refs[0]);
@@ -101,7 +109,7 @@ static size_t choose_in_pool(struct vv_object_pool *pool, int generation) {
         if (mask == 0) continue;
         store_states(pool, index, _mm_or_si128(states, chosen));
         zero_refs(pool, index, mask);
-        count += (unsigned)__builtin_popcount(mask);
+        count += bit_count(mask);
     }
     return count;
 }
@@ -123,7 +131,7 @@ void vv_collect_rechoose(struct vv_collection *collection) {
             unsigned mask = candidates_of(load_states(pool, index));
             if (mask == 0) continue;
             zero_refs(pool, index, mask);
-            collection->candidate_count += (unsigned)__builtin_popcount(mask);
+            collection->candidate_count += bit_count(mask);
         }
     }
 }
@@ -215,7 +223,7 @@ static size_t find_roots_in_pool(struct vv_object_pool *pool) {
         __m128i roots = _mm_andnot_si128(zero, _mm_and_si128(states, all(VV_STATE_CANDIDATE)));
         __m128i reached = _mm_and_si128(_mm_srli_epi16(roots, 1), all(VV_STATE_REACHED));
         store_states(pool, index, _mm_or_si128(states, reached));
-        pending_count += (unsigned)__builtin_popcount(mask & ~candidates_of(roots));
+        pending_count += bit_count(mask & ~candidates_of(roots));
     }
     return pending_count;
 }
@@ -247,7 +255,6 @@ static inline void reach(struct propagation *propagation, varve_object *object) 
                      : index > propagation->scan_block;
     if (ahead) return;
     if (propagation->stack_count < VV_MARK_STACK_COUNT) {
-        __builtin_prefetch(object);
         propagation->stack[propagation->stack_count++] = object;
     } else {
         propagation->overflowed = true;
@@ -282,14 +289,26 @@ static inline void show_targets(struct propagation *propagation, struct varve_ty
     vv_traverse_inline(object, types, false, visit_reached, propagation);
 }
 
+/* Objects whose cache lines are on their way, between the stack and their turn. */
+#define NEAR_COUNT 8u
+
+/* Empties the stack, what is near, and the ring. */
 static void drain(struct propagation *propagation, struct varve_type *const *types) {
-    while (propagation->pending_count > 0) {
-        if (propagation->stack_count == 0) {
-            flush_ring(propagation);
-            if (propagation->stack_count == 0) return;
+    varve_object *near[NEAR_COUNT] = {NULL};
+    unsigned at = 0, idle_count = 0;
+    while (propagation->pending_count > 0 && idle_count < NEAR_COUNT) {
+        if (propagation->stack_count == 0) flush_ring(propagation);
+        varve_object *next = NULL;
+        if (propagation->stack_count > 0) {
+            next = propagation->stack[--propagation->stack_count];
+            __builtin_prefetch(next);
+            __builtin_prefetch((const char *)next + VV_CACHE_LINE_BYTES - 1);
         }
-        varve_object *object = propagation->stack[--propagation->stack_count];
-        show_targets(propagation, types, object);
+        varve_object *object = near[at];
+        near[at] = next;
+        at = (at + 1) % NEAR_COUNT;
+        idle_count = object == NULL && next == NULL ? idle_count + 1 : 0;
+        if (object != NULL) show_targets(propagation, types, object);
     }
 }
 
@@ -396,8 +415,8 @@ static struct kept keep_in_pool(struct vv_object_pool *pool, unsigned generation
             _mm_or_si128(_mm_and_si128(is_kept, changed), _mm_andnot_si128(is_kept, states)));
         unsigned kept_mask = (unsigned)_mm_movemask_epi8(is_kept);
         unsigned tracked_mask = (unsigned)_mm_movemask_epi8(_mm_slli_epi16(states, 7));
-        kept.reached_count += (unsigned)__builtin_popcount(kept_mask & tracked_mask);
-        kept.trash_count += (unsigned)__builtin_popcount(mask & ~kept_mask);
+        kept.reached_count += bit_count(kept_mask & tracked_mask);
+        kept.trash_count += bit_count(mask & ~kept_mask);
     }
     return kept;
 }

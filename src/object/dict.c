@@ -28,7 +28,7 @@ int varve_dict_get(varve_object *dict, varve_object *key, varve_object **out_val
 }
 
 static int insert(struct vv_dict *dict, varve_object *key, uint64_t hash, varve_object *value) {
-    varve_world *world = varve_world_of(&dict->head);
+    varve_world *world = vv_world_of(&dict->head);
     int error = vv_table_reserve(world, &dict->table);
     if (error != 0) return error;
     vv_table_append(&dict->table, hash, varve_incref(key), varve_incref(value));
@@ -69,7 +69,7 @@ int varve_dict_delete(varve_object *dict, varve_object *key) {
 }
 
 void varve_dict_clear(varve_object *dict) {
-    vv_table_clear(varve_world_of(dict), &dict_of(dict)->table);
+    vv_table_clear(vv_world_of(dict), &dict_of(dict)->table);
 }
 
 int varve_dict_next(varve_object *dict, size_t *position, varve_object **out_key,
@@ -82,7 +82,7 @@ int varve_dict_next(varve_object *dict, size_t *position, varve_object **out_key
 }
 
 int varve_dict_get_text(varve_object *dict, const char *key, varve_object **out_value) {
-    varve_object *str = varve_str_of(varve_world_of(dict), key);
+    varve_object *str = varve_str_of(vv_world_of(dict), key);
     if (str == NULL) return -errno;
     int result = varve_dict_get(dict, str, out_value);
     varve_decref(str);
@@ -90,7 +90,7 @@ int varve_dict_get_text(varve_object *dict, const char *key, varve_object **out_
 }
 
 int varve_dict_set_text(varve_object *dict, const char *key, varve_object *value) {
-    varve_object *str = varve_str_of(varve_world_of(dict), key);
+    varve_object *str = varve_str_of(vv_world_of(dict), key);
     if (str == NULL) return -errno;
     int result = varve_dict_set(dict, str, value);
     varve_decref(str);

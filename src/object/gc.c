@@ -230,21 +230,54 @@ static void clear_all_trash(varve_world *world, unsigned generation) {
     vv_collect_each_trash(world, keep_trash, &generation);
 }
 
+/* What is among the garbage: passes that have nothing to do are not made. */
+struct survey {
+    const varve_world *world;
+    bool has_weak; /* weak references, or objects with some */
+    bool has_finalizer;
+    bool has_foreign; /* types of the program */
+};
+
+static void survey_trash(varve_object *object, void *argument) {
+    struct survey *survey = argument;
+    uint8_t state = *vv_object_state(object);
+    if (object->type_index > VV_TYPE_INSTANCE) survey->has_weak = survey->has_foreign = true;
+    if ((state & VV_STATE_WEAKREF) != 0) survey->has_weak = true;
+    if (vv_object_wants_finalize(object, state)) survey->has_finalizer = true;
+}
+
+static struct survey look_at_trash(varve_world *world) {
+    struct survey survey = {.world = world};
+    vv_collect_each_trash(world, survey_trash, &survey);
+    return survey;
+}
+
 uint64_t vv_gc_handle_trash(varve_world *world, unsigned generation, uint64_t trash_count) {
     struct vv_gc *gc = &world->gc;
-    bool ran_finalizers = false;
+    size_t freed_weakrefs = 0;
     if ((gc->debug & VARVE_GC_DEBUG_COLLECTABLE) != 0) {
         vv_collect_each_trash(world, say_collectable, world);
     }
-    vv_collect_each_trash(world, weak_trash, world);
-    size_t freed_weakrefs = vv_weak_run_callbacks(world);
-    vv_collect_each_trash(world, finalize_trash, &ran_finalizers);
-    if (ran_finalizers || freed_weakrefs > 0) trash_count = search_trash(world, generation);
+    struct survey survey = look_at_trash(world);
+    if (survey.has_weak) {
+        vv_collect_each_trash(world, weak_trash, world);
+        freed_weakrefs = vv_weak_run_callbacks(world);
+    }
+    if (survey.has_finalizer) {
+        bool ran = false;
+        vv_collect_each_trash(world, finalize_trash, &ran);
+    }
+    if (survey.has_finalizer || survey.has_weak) {
+        trash_count = search_trash(world, generation);
+        survey = look_at_trash(world);
+    }
     if ((gc->debug & VARVE_GC_DEBUG_SAVEALL) != 0) {
         vv_collect_each_trash(world, save_trash, world);
         vv_collect_each_trash(world, keep_trash, &generation);
-    } else {
+    } else if (survey.has_weak || survey.has_foreign || survey.has_finalizer) {
         clear_all_trash(world, generation);
+    } else {
+        vv_trash_free(world);
     }
     return trash_count + freed_weakrefs;
 }

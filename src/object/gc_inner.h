@@ -11,6 +11,10 @@
  * objects and weak references went. */
 uint64_t vv_gc_handle_trash(varve_world *world, unsigned generation, uint64_t trash_count);
 
+/* Frees the garbage in world->trash, all of it of built-in types and without weak references, at
+ * once: see trash.c. */
+void vv_trash_free(varve_world *world);
+
 /* Tells the registered callbacks. */
 void vv_gc_tell(varve_world *world, varve_gc_phase phase, const varve_gc_info *info);
 

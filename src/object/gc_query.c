@@ -155,7 +155,7 @@ static int is_wanted(varve_object *child, void *argument) {
 static int add_referrer(varve_object *object, void *argument) {
     struct wanted *wanted = argument;
     if (object == wanted->list || vv_object_pool_of(object)->kind == VV_SHELF_LEAF) return 0;
-    if (object == varve_world_of(object)->gc.garbage) return 0;
+    if (object == vv_world_of(object)->gc.garbage) return 0;
     if (vv_traverse(object, is_wanted, wanted) == 0) return 0;
     return varve_list_append(wanted->list, object);
 }

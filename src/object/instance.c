@@ -73,7 +73,7 @@ int varve_class_place(const varve_object *cls, const char *name) {
 }
 
 static void class_dealloc(varve_object *self) {
-    vv_world_release(varve_world_of(self), ((struct vv_class_object *)self)->names);
+    vv_world_release(vv_world_of(self), ((struct vv_class_object *)self)->names);
 }
 
 static size_t class_outer_bytes(const varve_object *self) {
@@ -97,7 +97,7 @@ static struct vv_instance *instance_of(const varve_object *object) {
 
 varve_object *varve_instance_new(varve_object *object) {
     struct vv_class_object *cls = class_of(object);
-    varve_world *world = varve_world_of(object);
+    varve_world *world = vv_world_of(object);
     size_t value_bytes = (cls->place_count + (cls->is_open ? 1u : 0u)) * sizeof(varve_object *);
     struct vv_instance *instance = (void *)vv_object_new(world->types[VV_TYPE_INSTANCE],
                                                          sizeof(struct vv_instance) + value_bytes);
@@ -152,7 +152,7 @@ int varve_get_attribute(varve_object *object, const char *name, varve_object **o
 
 /* An attribute that the class does not name. */
 static int set_in_dict(struct vv_instance *instance, const char *name, varve_object *value) {
-    varve_world *world = varve_world_of(&instance->head);
+    varve_world *world = vv_world_of(&instance->head);
     varve_object **dict = dict_place(instance);
     if (dict == NULL || (value == NULL && *dict == NULL)) return -ENOENT;
     varve_object *key = varve_str_of(world, name);

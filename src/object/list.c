@@ -42,7 +42,7 @@ int varve_list_set(varve_object *object, size_t index, varve_object *item) {
 static int reserve(struct vv_list *list) {
     if (vv_likely(list->count < list->capacity)) return 0;
     size_t capacity = (list->capacity + (list->capacity >> 3) + 8) & ~(size_t)3;
-    void *items = vv_world_reallocate(varve_world_of(&list->head), list->items,
+    void *items = vv_world_reallocate(vv_world_of(&list->head), list->items,
                                       capacity * sizeof list->items[0]);
     if (items == NULL) return -ENOMEM;
     list->items = items;
@@ -89,7 +89,7 @@ static void clear(varve_object *self) {
     list->items = NULL;
     list->count = list->capacity = 0;
     while (count-- > 0) varve_decref(items[count]);
-    vv_world_release(varve_world_of(self), items);
+    vv_world_release(vv_world_of(self), items);
 }
 
 void varve_list_clear(varve_object *list) {

@@ -8,7 +8,7 @@
 #include "heap/thread.h"
 #include "object/world.h"
 
-#include <errno.h>
+#include <string.h>
 
 #define NEVER UINT16_MAX /* as event_count: live_count is at most the capacity, which is below */
 
@@ -70,6 +70,19 @@ no_planes:
     return NULL;
 }
 
+/* A world that has become large asks for huge pages, an arena at a time: a first touch then costs
+ * a five-hundredth for each page, and the passes of the collector miss fewer translations. */
+#define HUGE_LEAST_GRANULES (((size_t)8 << 20) / VV_GRANULE_BYTES)
+
+static void ask_for_huge_pages(varve_world *world, struct vv_object_pool *pool) {
+    world->granule_count += pool->granule_count;
+    if (world->granule_count < HUGE_LEAST_GRANULES || !pool->fresh) return;
+    size_t arena = (size_t)(pool->base - vv_region.base) >> VV_ARENA_SHIFT;
+    if (arena == world->advised_arena) return;
+    world->advised_arena = arena;
+    vv_pages_advise_huge(vv_region.base + (arena << VV_ARENA_SHIFT), VV_ARENA_BYTES);
+}
+
 static struct vv_object_pool *pool_new(varve_world *world, const struct vv_object_pool *plan) {
     vv_world_check_thread(world);
     size_t needed = world->pools.count + 1;
@@ -87,6 +100,7 @@ static struct vv_object_pool *pool_new(varve_world *world, const struct vv_objec
     vv_purge_tick(&world->pool_tick);
     if (pool == NULL) return NULL;
     pool->world = world;
+    ask_for_huge_pages(world, pool);
     pool->pool_index = (uint32_t)world->pools.count;
     world->pools.items[world->pools.count++] = pool;
     return pool;
@@ -118,6 +132,7 @@ static void pool_free(struct vv_object_pool *pool) {
     if (!pool->fresh) touched = pool->granule_count;
     vv_pool_index first = vv_pool_index_of(vv_pool_record(pool->base));
     describe_granules(pool, VV_POOL_NONE, NULL);
+    world->granule_count -= pool->granule_count;
     vv_arena_give(first, pool->granule_count, touched);
     detach_planes(pool);
     vv_meta_free(pool, sizeof *pool);
@@ -192,7 +207,7 @@ static bool refill(struct vv_shelf *shelf, varve_world *world) {
     return true;
 }
 
-varve_object *vv_object_take(struct vv_shelf *shelf, struct varve_world *world) {
+varve_object *vv_object_take_slow(struct vv_shelf *shelf, struct varve_world *world) {
     for (;;) {
         struct vv_object_pool *pool = shelf->current;
         if (vv_likely(pool != NULL)) {
@@ -255,6 +270,22 @@ void vv_object_give(struct vv_object_pool *pool, varve_object *object) {
     pool->live_count--;
     if (vv_unlikely(pool->live_count == pool->event_count)) settle(pool);
     vv_audit(VARVE_AUDIT && pool->live_count % 64 == 1 ? vv_object_pool_check(pool) : NULL);
+}
+
+void vv_object_give_all(struct vv_object_pool *pool) {
+    vv_assert(pool->world->walk_count > 0);
+    if (pool->shelf == NULL) {
+        vv_object_give(pool, vv_object_at(pool, 0));
+        return;
+    }
+    memset(pool->states, 0, pool->carved_count);
+    size_t carved_bytes = (size_t)pool->carved_count * pool->block_bytes;
+    if (carved_bytes > 0) pool->fresh = false;
+    pool->carved_count = 0;
+    pool->live_count = 0;
+    pool->free = NULL;
+    pool->world->has_empty_pools = true;
+    if (pool->place == VV_PLACE_FULL) list_insert(pool);
 }
 
 void vv_object_pools_trim(struct varve_world *world) {

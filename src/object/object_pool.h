@@ -124,15 +124,31 @@ static inline unsigned vv_state_generation(uint8_t state) {
     return (state & VV_STATE_GENERATION) >> VV_STATE_GENERATION_SHIFT;
 }
 
+/* When the current pool has no block. */
+varve_object *vv_object_take_slow(struct vv_shelf *shelf, struct varve_world *world);
+
 /* Takes a block for an object of the shelf, or one of `byte_count` above the small sizes. NULL: no
  * memory. Contents are undefined, state is 0. */
-varve_object *vv_object_take(struct vv_shelf *shelf, struct varve_world *world);
+static inline varve_object *vv_object_take(struct vv_shelf *shelf, struct varve_world *world) {
+    struct vv_object_pool *pool = shelf->current;
+    if (vv_likely(pool != NULL && pool->free != NULL)) {
+        struct vv_free_object *block = pool->free;
+        pool->free = block->next;
+        pool->live_count++;
+        return &block->head;
+    }
+    return vv_object_take_slow(shelf, world);
+}
 varve_object *vv_object_take_large(struct varve_world *world, enum vv_shelf_kind kind,
                                    size_t byte_count);
 
 /* Gives the block back; its state becomes 0. While world->walk_count is not 0 pools stay, so a walk
  * over planes may free what it likes. */
 void vv_object_give(struct vv_object_pool *pool, varve_object *object);
+
+/* Every live object of the pool is garbage whose references have been ended: all blocks are free
+ * at once, without being touched. Inside a walk. */
+void vv_object_give_all(struct vv_object_pool *pool);
 
 /* Gives back pools that became empty during a walk. */
 void vv_object_pools_trim(struct varve_world *world);

@@ -29,7 +29,7 @@ int varve_set_add(varve_object *object, varve_object *item) {
     uint32_t index;
     int result = find(set, item, &hash, &index);
     if (result != 0) return result > 0 ? 0 : result;
-    result = vv_table_reserve(varve_world_of(object), &set->table);
+    result = vv_table_reserve(vv_world_of(object), &set->table);
     if (result != 0) return result;
     vv_table_append(&set->table, hash, varve_incref(item), NULL);
     return 1;
@@ -52,13 +52,13 @@ int varve_set_contains(varve_object *set, varve_object *item) {
 }
 
 void varve_set_clear(varve_object *set) {
-    vv_table_clear(varve_world_of(set), &set_of(set)->table);
+    vv_table_clear(vv_world_of(set), &set_of(set)->table);
 }
 
 /* --- the type --- */
 
 void vv_table_object_clear(varve_object *self) {
-    vv_table_clear(varve_world_of(self), &((struct vv_dict *)self)->table);
+    vv_table_clear(vv_world_of(self), &((struct vv_dict *)self)->table);
 }
 
 static int traverse(varve_object *self, varve_visit visit, void *argument) {

@@ -144,7 +144,7 @@ static int intern_grow(varve_world *world, struct vv_interned *table) {
 
 varve_object *varve_str_intern(varve_object *object) {
     struct vv_str *str = str_of(object);
-    varve_world *world = varve_world_of(object);
+    varve_world *world = vv_world_of(object);
     if (str->is_interned) return varve_incref(object);
     if (world->interned == NULL) {
         world->interned = vv_world_allocate(world, sizeof *world->interned);
@@ -165,7 +165,7 @@ varve_object *varve_str_intern(varve_object *object) {
 void vv_str_forget(varve_object *object) {
     struct vv_str *str = (struct vv_str *)object;
     if (!str->is_interned) return;
-    struct vv_interned *table = varve_world_of(object)->interned;
+    struct vv_interned *table = vv_world_of(object)->interned;
     size_t mask = table->slot_count - 1, hole = intern_slot(table, str);
     table->used_count--;
     for (size_t slot = hole;;) {

@@ -20,10 +20,6 @@ struct vv_exit_function {
 
 /* --- memory --- */
 
-bool vv_world_should_fail(varve_world *world) {
-    return ++world->allocation_count >= world->fail_at;
-}
-
 void *vv_world_allocate(varve_world *world, size_t byte_count) {
     if (vv_unlikely(vv_world_should_fail(world))) {
         errno = ENOMEM;

@@ -60,6 +60,8 @@ struct varve_world {
     struct vv_pool_list young[2];
     struct vv_pool_list work;  /* what a collection looks at; has room for all pools */
     struct vv_pool_list trash; /* where it found garbage; the same */
+    size_t granule_count;      /* of all pools */
+    size_t advised_arena;      /* the last that huge pages were asked for; 0: none */
     uint32_t pool_tick;        /* see heap/purge.h */
     uint32_t walk_count;       /* walks over planes in progress: pools must stay */
     bool has_empty_pools;      /* vv_object_pools_trim() has something to do */
@@ -82,6 +84,10 @@ struct varve_world {
     void (*on_unraisable)(const char *where, varve_object *object, int error, void *argument);
     void *on_unraisable_argument;
 };
+
+static inline varve_world *vv_world_of(const varve_object *object) {
+    return vv_object_pool_of(object)->world;
+}
 
 static inline struct varve_type *vv_type_of(const varve_object *object) {
     return vv_object_pool_of(object)->world->types[object->type_index];
@@ -116,7 +122,9 @@ void *vv_world_reallocate(varve_world *world, void *memory, size_t byte_count);
 void vv_world_release(varve_world *world, void *memory);
 
 /* Whether the next allocation is to be failed by a test. Counts it. */
-bool vv_world_should_fail(varve_world *world);
+static inline bool vv_world_should_fail(varve_world *world) {
+    return vv_unlikely(++world->allocation_count >= world->fail_at);
+}
 
 /* Fatal: another thread is inside. Called where memory is taken from the system. */
 void vv_world_check_thread(const varve_world *world);
