@@ -56,11 +56,11 @@ static unsigned bit_count(unsigned mask) {
 }
 
 static void zero_refs(struct vv_object_pool *pool, uint32_t index, unsigned mask) {
-    if (vv_likely(pool->world->dying == NULL)) {
+    if (vv_likely(pool->world->dying == NULL && pool->world->gc.cycle == NULL)) {
         memset(pool->refs + index, 0, LANES * sizeof pool->refs[0]);
         return;
     }
-    /* those of dying objects are links: see lifetime.c */
+    /* those of dying objects are links (lifetime.c), those of suspects belong to cycle.c */
     for (; mask != 0; mask &= mask - 1) pool->refs[index + vv_lowest_bit(mask)] = 0;
 }
 
@@ -107,6 +107,8 @@ static size_t choose_in_pool(struct vv_object_pool *pool, int generation) {
         __m128i chosen = _mm_and_si128(matches(states, generation), all(VV_STATE_CANDIDATE));
         unsigned mask = candidates_of(chosen);
         if (mask == 0) continue;
+        /* an abandoned incremental collection may have left its marks */
+        states = _mm_andnot_si128(_mm_srli_epi16(chosen, 1), states);
         store_states(pool, index, _mm_or_si128(states, chosen));
         zero_refs(pool, index, mask);
         count += bit_count(mask);

@@ -384,11 +384,11 @@ static int due_generation(const struct vv_gc *gc) {
 void vv_gc_automatic(varve_world *world) {
     struct vv_gc *gc = &world->gc;
     int generation = due_generation(gc);
-    if (gc->pause_ns > 0 && (generation == 2 || gc->cycle != NULL)) {
-        bool begins = generation == 2 && gc->cycle == NULL;
-        varve_gc_collect(world, gc->count[1] > gc->threshold[1] ? 1 : 0);
-        if (begins || gc->cycle != NULL) vv_gc_cycle_automatic(world);
+    bool begins = generation == 2 && gc->pause_ns > 0;
+    if (!begins && gc->cycle == NULL) {
+        varve_gc_collect(world, generation);
         return;
     }
-    varve_gc_collect(world, generation);
+    if (gc->cycle != NULL) varve_gc_collect(world, gc->count[1] > gc->threshold[1] ? 1 : 0);
+    vv_gc_cycle_automatic(world);
 }

@@ -28,7 +28,8 @@ void vv_gc_count_generations(const varve_world *world, size_t out_counts[4]);
 /* The name of the type, or of the class of an instance. */
 const char *vv_object_type_name(const varve_object *object);
 
-/* Ends an incremental collection without a result / takes a step of one. */
+/* Ends an incremental collection without a result / takes a step of one, beginning it if need be.
+ */
 void vv_gc_cycle_abandon(varve_world *world);
 void vv_gc_cycle_automatic(varve_world *world);
 

@@ -200,7 +200,7 @@ static void change_generations(varve_world *world, bool freeze) {
 }
 
 void varve_gc_freeze(varve_world *world) {
-    vv_gc_cycle_abandon(world);
+    if (!world->gc.collecting) vv_gc_cycle_abandon(world);
     change_generations(world, /* freeze */ true);
     memset(world->gc.count, 0, sizeof world->gc.count);
 }
@@ -235,5 +235,5 @@ int64_t varve_gc_external_bytes(const varve_world *world) {
 
 void varve_gc_set_pause(varve_world *world, uint64_t pause_ns) {
     world->gc.pause_ns = pause_ns;
-    if (pause_ns == 0) vv_gc_cycle_abandon(world);
+    if (pause_ns == 0 && !world->gc.collecting) vv_gc_cycle_abandon(world);
 }

@@ -72,7 +72,7 @@ no_planes:
 
 /* A world that has become large asks for huge pages, an arena at a time: a first touch then costs
  * a five-hundredth for each page, and the passes of the collector miss fewer translations. */
-#define HUGE_LEAST_GRANULES (((size_t)8 << 20) / VV_GRANULE_BYTES)
+#define HUGE_LEAST_GRANULES (((size_t)2 << 20) / VV_GRANULE_BYTES)
 
 static void ask_for_huge_pages(varve_world *world, struct vv_object_pool *pool) {
     world->granule_count += pool->granule_count;
@@ -119,6 +119,7 @@ static void unlist_young(struct vv_object_pool *pool, unsigned generation) {
 /* Gives a pool back that is on no list of its shelf. */
 static void pool_free(struct vv_object_pool *pool) {
     varve_world *world = pool->world;
+    vv_gc_cycle_forget_pool(pool);
     unlist_young(pool, 0);
     unlist_young(pool, 1);
     struct vv_object_pool *last = world->pools.items[--world->pools.count];

@@ -76,10 +76,11 @@ struct vv_object_pool {
     uint16_t live_count;
     uint16_t event_count; /* live_count at which a free changes the pool's place */
     uint8_t place;
-    uint8_t kind;      /* const: enum vv_shelf_kind */
-    bool is_listed[2]; /* in world->young[generation] */
-    bool fresh;        /* const: blocks not carved yet read as zero */
-    uint32_t position; /* in the list that a collection walks */
+    uint8_t kind;         /* const: enum vv_shelf_kind */
+    bool is_listed[2];    /* in world->young[generation] */
+    bool fresh;           /* const: blocks not carved yet read as zero */
+    uint32_t position;    /* in the list that a collection walks */
+    uint32_t cycle_place; /* in the list of an incremental one, plus 1; 0: in none */
     /* the planes of a pool of one object; planes are read 16 objects at a time */
     uint8_t own_states[16] __attribute__((aligned(16)));
     uint32_t own_refs[16] __attribute__((aligned(16)));

@@ -99,6 +99,9 @@ void vv_gc_done(varve_world *world);
 int vv_builtin_types_init(varve_world *world);
 void vv_interned_done(varve_world *world);
 
+/* The pool goes: an incremental collection in progress must not look at it any more. */
+void vv_gc_cycle_forget_pool(struct vv_object_pool *pool);
+
 /* An automatic collection is due. */
 void vv_gc_automatic(varve_world *world);
 
