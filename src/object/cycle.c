@@ -306,14 +306,18 @@ static bool work_in_pool(struct vv_gc_cycle *cycle, struct vv_object_pool *pool,
     return true;
 }
 
-/* Marking is at its end when all pools are done and no grey object is left anywhere. */
-static bool mark_is_done(struct vv_gc_cycle *cycle, struct vv_budget *budget) {
+/* All pools are done: what is left on the stack. False: the time is over. Afterwards the phase is
+ * the next one, or marking begins anew since the stack was full. */
+static bool end_mark(struct vv_gc_cycle *cycle, struct vv_budget *budget) {
     if (!drain(cycle, budget)) return false;
-    if (!cycle->overflowed) return true;
-    cycle->overflowed = false;
-    cycle->place = 0;
-    cycle->block = 0;
-    return false;
+    if (cycle->overflowed) {
+        cycle->overflowed = false;
+        cycle->place = 0;
+        cycle->block = 0;
+    } else {
+        next_phase(cycle);
+    }
+    return true;
 }
 
 void vv_cycle_mark_slice(struct vv_gc_cycle *cycle, struct vv_budget *budget) {
@@ -326,10 +330,10 @@ void vv_cycle_mark_slice(struct vv_gc_cycle *cycle, struct vv_budget *budget) {
             cycle->block = 0;
             cycle->edge = 0;
             if (cycle->phase == VV_CYCLE_MARK && cycle->white_count == 0) next_phase(cycle);
-        } else if (cycle->phase == VV_CYCLE_SUBTRACT) {
+        } else if (cycle->phase == VV_CYCLE_MARK) {
+            if (!end_mark(cycle, budget)) break;
+        } else {
             flush_ring(cycle);
-            next_phase(cycle);
-        } else if (cycle->phase != VV_CYCLE_MARK || mark_is_done(cycle, budget)) {
             next_phase(cycle);
         }
         if (vv_budget_is_spent(budget)) break;
