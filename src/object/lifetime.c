@@ -19,13 +19,13 @@ static bool gc_is_due(const struct vv_gc *gc) {
 }
 
 #ifndef VARVE_GC_STRESS
-#define VARVE_GC_STRESS 0 /* 1: collect at every allocation */
+#define VARVE_GC_STRESS 0 /* 1: collect at every allocation, everything at every 16th */
 #endif
 
 static void count_birth(varve_world *world) {
     world->gc.count[0]++;
     if (VARVE_GC_STRESS && world->gc.enabled && !world->gc.collecting) {
-        varve_gc_collect(world, 2);
+        varve_gc_collect(world, world->allocation_count % 16 == 0 ? 2 : 0);
     } else if (vv_unlikely(gc_is_due(&world->gc))) {
         vv_gc_automatic(world);
     }
