@@ -6,6 +6,7 @@
 #include "heap/purge.h"
 #include "heap/request.h"
 #include "heap/thread.h"
+#include "object/plane_slab.h"
 #include "object/world.h"
 
 #include <string.h>
@@ -26,11 +27,21 @@ static void describe_granules(struct vv_object_pool *pool, uint8_t kind, void *p
     }
 }
 
+static bool is_dense(const struct vv_object_pool *pool) {
+    return pool->capacity == VV_OBJECT_POOL_BLOCKS && pool->kind != VV_SHELF_LEAF;
+}
+
 /* The planes of a pool, out of the allocator's own memory. The caller is inside the allocator. */
 static bool attach_planes(struct vv_object_pool *pool, varve_world *world) {
     if (pool->shelf == NULL) {
         pool->states = pool->own_states;
         pool->refs = pool->own_refs;
+        return true;
+    }
+    if (is_dense(pool)) {
+        pool->refs = vv_plane_piece_take(world);
+        if (pool->refs == NULL) return false;
+        pool->states = (uint8_t *)pool->refs + VV_PLANE_REFS_BYTES;
         return true;
     }
     pool->states = vv_meta_allocate(pool->capacity);
@@ -42,8 +53,12 @@ static bool attach_planes(struct vv_object_pool *pool, varve_world *world) {
     return false;
 }
 
-static void detach_planes(struct vv_object_pool *pool) {
+static void detach_planes(struct vv_object_pool *pool, varve_world *world) {
     if (pool->shelf == NULL) return;
+    if (is_dense(pool)) {
+        vv_plane_piece_give(world, pool->refs);
+        return;
+    }
     vv_meta_free(pool->states, pool->capacity);
     if (pool->kind != VV_SHELF_LEAF) {
         vv_meta_free(pool->refs, pool->capacity * sizeof pool->refs[0]);
@@ -64,7 +79,7 @@ static struct vv_object_pool *pool_build(varve_world *world, const struct vv_obj
     return pool;
 
 no_granules:
-    detach_planes(pool);
+    detach_planes(pool, world);
 no_planes:
     vv_meta_free(pool, sizeof *pool);
     return NULL;
@@ -135,7 +150,7 @@ static void pool_free(struct vv_object_pool *pool) {
     describe_granules(pool, VV_POOL_NONE, NULL);
     world->granule_count -= pool->granule_count;
     vv_arena_give(first, pool->granule_count, touched);
-    detach_planes(pool);
+    detach_planes(pool, world);
     vv_meta_free(pool, sizeof *pool);
     vv_thread_leave();
 }
@@ -304,6 +319,10 @@ void vv_object_pools_free_all(struct varve_world *world) {
         pool->is_listed[0] = pool->is_listed[1] = false;
         pool_free(pool);
     }
+    struct vv_thread *thread = vv_thread_enter_to_free(VV_FRAME());
+    vv_check(thread != NULL, "varve: a world was used inside of malloc or after its thread's end");
+    vv_plane_slabs_free(world);
+    vv_thread_leave();
 }
 
 const char *vv_object_pool_check(const struct vv_object_pool *pool) {

@@ -58,14 +58,16 @@ struct varve_world {
     uint32_t type_capacity;
     struct vv_pool_list pools;
     struct vv_pool_list young[2];
-    struct vv_pool_list work;  /* what a collection looks at; has room for all pools */
-    struct vv_pool_list trash; /* where it found garbage; the same */
-    size_t granule_count;      /* of all pools */
-    size_t advised_arena;      /* the last that huge pages were asked for; 0: none */
-    uint32_t pool_tick;        /* see heap/purge.h */
-    uint32_t walk_count;       /* walks over planes in progress: pools must stay */
-    bool has_empty_pools;      /* vv_object_pools_trim() has something to do */
-    bool ending;               /* varve_world_free() has begun to tear down */
+    struct vv_pool_list work;          /* what a collection looks at; has room for all pools */
+    struct vv_pool_list trash;         /* where it found garbage; the same */
+    struct vv_plane_slab *plane_slabs; /* the newest first */
+    void *free_planes;                 /* linked; see object/plane_slab.c */
+    size_t granule_count;              /* of all pools */
+    size_t advised_arena;              /* the last that huge pages were asked for; 0: none */
+    uint32_t pool_tick;                /* see heap/purge.h */
+    uint32_t walk_count;               /* walks over planes in progress: pools must stay */
+    bool has_empty_pools;              /* vv_object_pools_trim() has something to do */
+    bool ending;                       /* varve_world_free() has begun to tear down */
     unsigned dealloc_depth;
     varve_object *dying; /* objects that wait for their dealloc; see object/lifetime.c */
     struct vv_gc gc;
