@@ -279,7 +279,7 @@ def link(a, b, c, d):
     elif kind == "S" and can_be_key(thing):
         if hashables[numbers[id(thing)]]:
             holder.add(thing)
-        else:
+        elif not state.automatic:  # exceptions are counted
             add_unhashable(holder, thing)
 
 
@@ -469,7 +469,7 @@ def end_line(number):
 
 
 def run_operations(program, operations):
-    """`operations` is an iterator, so that there is one before everything is frozen."""
+    """`operations` is an iterator that lives as long as the program, so it is never counted."""
     begin(program)
     number = 0
     for code, a, b, c, d in operations:
@@ -477,6 +477,7 @@ def run_operations(program, operations):
         OPERATIONS[code](a, b, c, d)
         end_line(number)
         number += 1
+    finish(program)
 
 
 def fill_free_lists():
@@ -540,7 +541,6 @@ def run(program):
     """The lines of a program, and what the collector's statistics say has been collected."""
     before = gc.get_stats()
     run_operations(program, iter(program.operations))
-    finish(program)
     after = gc.get_stats()
     for generation in range(3):
         difference = [after[generation][key] - before[generation][key]

@@ -128,7 +128,9 @@ static void link_objects(const int *words) {
         }
         return;
     case 'S':
-        if (can_be_key(object)) note_result(varve_set_add(holder, object));
+        if (run.automatic ? is_hashable(object) : can_be_key(object)) {
+            note_result(varve_set_add(holder, object));
+        }
         return;
     default: return;
     }
