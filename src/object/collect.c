@@ -189,7 +189,7 @@ static void subtract(struct vv_collection *collection, bool whole) {
     struct subtraction subtraction = {.at = 0};
     const struct vv_pool_list *work = &collection->world->work;
     struct varve_type *const *types = collection->world->types;
-    bool dicts = collection->untrack_dicts;
+    bool dicts = collection->untrack_dicts, untrack = !collection->keep_tracked;
     for (uint32_t slot = 0; slot < VV_EDGE_RING_COUNT; slot++) {
         subtraction.ring[slot] = &subtraction.nobody;
     }
@@ -206,7 +206,8 @@ static void subtract(struct vv_collection *collection, bool whole) {
                 } else {
                     vv_traverse_inline(object, types, false, subtract_from_candidate, NULL);
                 }
-                if (can_untrack(object, dicts)) pool->states[block] &= (uint8_t)~VV_STATE_TRACKED;
+                if (untrack && can_untrack(object, dicts))
+                    pool->states[block] &= (uint8_t)~VV_STATE_TRACKED;
             }
         }
     }
