@@ -5,7 +5,7 @@ those of oracle_driver.c are to be the same.
 A line is "NUMBER EVENT... RESULT...", for each operation in which anything happened:
 
     fN     the finalizer of object N ran            dN     object N has died
-    cT.N   the callback of the weak reference N to object T ran
+    cT.N   the callback of the weak reference N to object T ran; it counts as dead from now on
     qT.N:X what a callback of N saw through another weak reference
     uN     a finalizer or callback failed           gN=X   a collection within a finalizer found X
     =...   results
@@ -32,6 +32,7 @@ numbers = {}                      # by address
 alive = set()
 events = []
 lines = []
+BALLAST = 200  # more than fill_free_lists() makes
 ballast = []
 
 
@@ -54,8 +55,9 @@ watches = [None] * NUMBER_COUNT
 
 
 def canary_dies(watch):
-    alive.discard(watch.number)
-    events.append(f"d{watch.number}")
+    if watch.number in alive:
+        alive.discard(watch.number)
+        events.append(f"d{watch.number}")
 
 
 def breed(number):
@@ -178,6 +180,8 @@ FINALIZER_ACTIONS = [do_nothing, save_self, save_child, lose_child, save_new_lis
 def called(ref):
     number = numbers[id(ref)]
     events.append(f"c{targets[number]}.{number}")
+    alive.discard(number)
+    ref.canary = None
     action = actions[number]
     if action == LOOSE_ASKS:
         if state.exact:
@@ -203,7 +207,9 @@ def number_in(thing):
 def kind_of(thing):
     if thing is None:
         return ""
-    return "W" if type(thing) is weakref.ref else kinds[numbers[id(thing)]]
+    if type(thing) is weakref.ref or numbers[id(thing)] not in alive:
+        return "W"
+    return kinds[numbers[id(thing)]]
 
 
 def instance(a, b, c, d):
@@ -450,7 +456,7 @@ def recall(a, b, c, d):
 def referents(a, b, c, d):
     if slots[a] is not None:
         found = sorted(numbers[id(thing)] for thing in gc.get_referents(slots[a])
-                       if type(thing) in KNOWN)
+                       if type(thing) in KNOWN and numbers[id(thing)] in alive)
         events.append("=refers=" + ",".join(map(str, found)))
 
 
@@ -481,7 +487,9 @@ def run_operations(program, operations):
 
 
 def fill_free_lists():
-    """Small tuples come and go with many calls; from now on they come from free lists."""
+    """Small tuples come and go with calls and callbacks; from now on they come from free lists."""
+    tuples = [tuple([None] * size) for size in range(1, 20) for _ in range(5)]
+    del tuples
     thing = Instance()
     thing.a = None
     weakref.ref(thing)
@@ -495,11 +503,10 @@ def fill_free_lists():
 def begin(program):
     gc.disable()
     numbers.clear()
-    lines.clear()
     breed_for(program)
     state.automatic = program.automatic is not None
     state.frozen = state.collecting = state.exact = False
-    ballast[:] = [set() for _ in range(20)]
+    ballast[:] = [set() for _ in range(BALLAST)]
     gc.freeze()
     gc.collect()
     fill_free_lists()
@@ -539,6 +546,8 @@ def finish(program):
 
 def run(program):
     """The lines of a program, and what the collector's statistics say has been collected."""
+    lines.clear()
+    gc.collect()  # so that nothing that is garbage is ever frozen
     before = gc.get_stats()
     run_operations(program, iter(program.operations))
     after = gc.get_stats()
@@ -553,4 +562,5 @@ def run(program):
 
 def prepare():
     sys.unraisablehook = failed
+    gc.unfreeze()
     gc.collect()

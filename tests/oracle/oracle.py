@@ -3,7 +3,7 @@
 """CPython is the oracle: random programs run in this CPython's gc and weakref and in a varve world,
 and what they say must be the same.
 
-    tests/oracle/oracle.py [--first SEED] [--seeds N] [--driver FILE] [--seconds S] [--keep-going]
+    tests/oracle/oracle.py [--first SEED] [--seeds N] [--driver FILE] [--seconds S] [--show]
 
 At the first difference it prints the program, made as small as it gets, and both answers. Exit code:
 0 the same, 1 a difference, 2 could not start.
@@ -27,11 +27,11 @@ BATCH = 200
 WANTED_VERSION = (3, 11)
 
 
-class Difference(Exception):
-    """A program for which the answers differ, with both."""
+class Difference:
+    """A program for which the answers differ, with both. Not an exception: those leave garbage,
+    which a program that unfreezes everything would find."""
 
     def __init__(self, program, expected, found):
-        super().__init__(program.seed)
         self.program, self.expected, self.found = program, expected, found
 
 
@@ -55,28 +55,46 @@ def drive(driver, batch):
 
 
 PHASES = ("end", "slots", "saved", "finish")  # lines of events that belong to no operation
-EVENT = re.compile(r"[a-z](\d+)")
+EVENT = re.compile(r"[a-z](\d+)(?:\.(\d+))?")
 
 
-def canonical(line, is_exact):
-    """The line without what is not specified: within one operation the events of different objects
-    may come in any order (CPython: that of its lists, varve: that of addresses); those of one
-    object may not. Unless everything happened in a full collection (`is_exact`), a weak reference
-    that dies in the same operation as its object may or may not have called."""
-    name, *tokens = line.split(" ")
-    if not name.isdigit() and name not in PHASES:
-        return [line, [], []]
-    events = [token for token in tokens if not token.startswith("=")]
+def same_line(left, right, is_exact):
+    """Whether two lines say the same but for what is not specified: within one operation the events
+    of different objects may come in any order (CPython: that of its lists, varve: that of
+    addresses); those of one object may not. Unless everything happened in a full collection
+    (`is_exact`), a weak reference that is let go together with its object may call or not."""
+    if left == right:
+        return True
+    left, right = left.split(" "), right.split(" ")
+    if left[0] != right[0] or not left[0].isdigit() and left[0] not in PHASES:
+        return False
     if not is_exact:
-        dead = {token[1:] for token in events if token[0] == "d"}
-        events = [token for token in events if not (token[0] in "cq" and
-                                                    callback_number(token) in dead)]
-    events.sort(key=lambda token: int(EVENT.match(token)[1]))
-    return [name, events, [token for token in tokens if token.startswith("=")]]
+        forgive_races(left, right)
+        forgive_races(right, left)
+    return canonical(left) == canonical(right)
 
 
-def callback_number(token):
-    return token.partition(".")[2].partition(":")[0]
+def forgive_races(left, right):
+    """Where the left has a callback and the right the death of that weak reference, both have a
+    race."""
+    for index, token in enumerate(left):
+        if token[0] == "c" and "d" + token.partition(".")[2] in right:
+            race = "r" + token.partition(".")[2]
+            right[right.index("d" + token.partition(".")[2])] = race
+            left[index] = race
+
+
+def whose(token):
+    """The object that an event belongs to. A weak reference that a finalizer made is called when
+    its object is taken apart, which may be before or after the object lost its canary."""
+    number, ref = EVENT.match(token).groups()
+    return int(ref) if ref and int(ref) >= programs.FROM_FINALIZER else int(number)
+
+
+def canonical(tokens):
+    events = [token for token in tokens[1:] if token[0] != "="]
+    events.sort(key=whose)
+    return events, [token for token in tokens if token[0] == "="]
 
 
 def exact_operations(program):
@@ -92,45 +110,27 @@ def exact_operations(program):
 def same(program, expected, found):
     if expected == found:
         return True
-    if len(expected) == len(found):
-        exact = exact_operations(program)
-        if all(left == right or canonical(left, left.split(" ")[0] in exact) ==
-               canonical(right, right.split(" ")[0] in exact)
-               for left, right in zip(expected, found)):
-            return True
-    return without_lost(program, expected) == without_lost(program, found)
-
-
-def without_lost(program, lines):
-    """All lines in canonical form, without those of which nothing is left."""
     exact = exact_operations(program)
-    forms = [canonical(line, line.split(" ")[0] in exact) for line in lines]
-    return [form for form in forms if form[1] or form[2] or " " in form[0]]
+    return len(expected) == len(found) and all(
+        same_line(left, right, left.split(" ")[0] in exact)
+        for left, right in zip(expected, found))
 
 
 def check(driver, batch):
-    """Raises the first difference."""
+    """The first difference, or None."""
     answers = drive(driver, batch)
     for index, program in enumerate(batch):
         expected = cpython.run(program)
-        if index >= len(answers):
-            raise Difference(program, expected, ["no answer"])
-        if not same(program, expected, answers[index]):
-            raise Difference(program, expected, answers[index])
-
-
-def difference_of(driver, program):
-    try:
-        check(driver, [program])
-    except Difference as difference:
-        return difference
+        found = answers[index] if index < len(answers) else ["no answer"]
+        if not same(program, expected, found):
+            return Difference(program, expected, found)
     return None
 
 
 def minimise(driver, difference):
     """The smallest program found, by leaving out operations while there is a difference. Numbers of
     slots stay as they are."""
-    found = difference_of(driver, difference.program)
+    found = check(driver, [difference.program])
     if found is None:
         return difference  # only together with those before it
     step = max(1, len(found.program.operations) // 2)
@@ -140,7 +140,7 @@ def minimise(driver, difference):
             operations = found.program.operations
             smaller = programs.Program(found.program.seed, found.program.automatic,
                                        operations[:start] + operations[start + step:])
-            smaller_found = difference_of(driver, smaller)
+            smaller_found = check(driver, [smaller])
             if smaller_found is not None:
                 found, changed = smaller_found, True
             else:
@@ -157,28 +157,26 @@ def describe(difference):
     for index in range(max(len(expected), len(found))):
         left = expected[index] if index < len(expected) else None
         right = found[index] if index < len(found) else None
-        is_same = left == right or left and right and (
-            canonical(left, left.split(" ")[0] in exact) ==
-            canonical(right, right.split(" ")[0] in exact))
+        is_same = left and right and same_line(left, right, left.split(" ")[0] in exact)
         lines += [f"  {left}"] if is_same else [f"- {left}", f"+ {right}"]
     return "\n".join(lines)
 
 
 def run(driver, seeds, seconds=None):
-    """Compares the programs of the seeds; returns how many. Raises Difference."""
+    """Compares the programs of the seeds up to the first difference. Returns how many were the same
+    and the difference, or None."""
     cpython.prepare()
     end = time.monotonic() + seconds if seconds else None
-    count, batch = 0, []
-    for seed in seeds:
-        batch.append(programs.generate(seed))
-        if len(batch) == BATCH:
-            check(driver, batch)
-            count, batch = count + len(batch), []
-            if end and time.monotonic() > end:
-                return count
-    if batch:
-        check(driver, batch)
-    return count + len(batch)
+    count = 0
+    for start in range(0, len(seeds), BATCH):
+        batch = [programs.generate(seed) for seed in seeds[start:start + BATCH]]
+        difference = check(driver, batch)
+        if difference:
+            return count, difference
+        count += len(batch)
+        if end and time.monotonic() > end:
+            break
+    return count, None
 
 
 def default_driver():
@@ -203,14 +201,14 @@ def main():
     if not os.path.isfile(options.driver):
         print(f"oracle.py: {options.driver} is not built", file=sys.stderr)
         return 2
-    try:
-        seeds = range(options.first, options.first + options.seeds)
-        print(f"{run([options.driver], seeds, options.seconds)} programs, no difference")
+    seeds = range(options.first, options.first + options.seeds)
+    count, difference = run([options.driver], seeds, options.seconds)
+    if difference is None:
+        print(f"{count} programs, no difference")
         return 0
-    except Difference as difference:
-        print(f"seed {difference.program.seed} differs; making it smaller", file=sys.stderr)
-        print(describe(minimise([options.driver], difference)))
-        return 1
+    print(f"seed {difference.program.seed} differs; making it smaller", file=sys.stderr)
+    print(describe(minimise([options.driver], difference)))
+    return 1
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ static int canary_number(const varve_object *canary) {
 
 void canary_dies(varve_object *self) {
     int number = canary_number(self);
-    if (number < 0) return;
+    if (number < 0 || !run.alive[number]) return;
     run.alive[number] = false;
     note("d%d", number);
 }
@@ -142,8 +142,12 @@ void finalize(varve_object *self, void *argument) {
 static void called(varve_object *ref, void *argument) {
     int number = (int)(intptr_t)argument;
     if (number != number_of(ref)) stop("a callback has another's argument");
-    if (lie == LIE_CALLBACK && ++run.callback_count % 10 == 0) return;
+    if (lie == LIE_CALLBACK && number % 5 == 0) {
+        run.alive[number] = false;
+        return;
+    }
     note("c%d.%d", run.targets[number], number);
+    run.alive[number] = false; /* what it held goes now, too */
     int later = number + FROM_CALLBACK;
     switch ((enum callback)run.actions[number]) {
     case LOOSE:

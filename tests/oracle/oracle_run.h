@@ -63,7 +63,7 @@ enum lie {
     TRUTH,
     LIE_COUNT,     /* collect() found one more */
     LIE_LEAK,      /* emptying a slot keeps the reference */
-    LIE_CALLBACK,  /* every tenth callback is not reported */
+    LIE_CALLBACK,  /* one callback in five is not reported */
     LIE_FINALIZER, /* finalizers do nothing */
     LIE_TRACKED,   /* tuples are said to be tracked */
     LIE_KIND_COUNT,
@@ -104,7 +104,6 @@ struct run {
     bool frozen;
     size_t frozen_base;
     bool frozen_base_known;
-    uint64_t callback_count;
     char line[64 * 1024];
     size_t line_bytes;
 };
