@@ -190,3 +190,42 @@ TEST_SLOW(a_world_is_handed_from_thread_to_thread, 120) {
     varve_decref(relay.list);
     CHECK_EQ(varve_world_free(world), 0);
 }
+
+/* --- an object in the wrong world --- */
+
+/* An object of another world than `here`. */
+static varve_object *stranger(varve_world **out_here) {
+    if (!VARVE_AUDIT) SKIP("audit builds name it; varve_world_check() finds it in others");
+    *out_here = varve_world_new();
+    varve_object *list = varve_list_new(varve_world_new());
+    REQUIRE(*out_here != NULL && list != NULL);
+    return list;
+}
+
+#define SENTENCE "varve: an object was stored in one of another world"
+
+TEST_ABORTS(a_list_with_an_object_of_another_world_is_named, SENTENCE) {
+    varve_world *here;
+    varve_object *list = stranger(&here);
+    varve_list_append(varve_list_new(here), list);
+}
+
+TEST_ABORTS(a_dict_with_an_object_of_another_world_is_named, SENTENCE) {
+    varve_world *here;
+    varve_object *list = stranger(&here);
+    varve_dict_set(varve_dict_new(here), varve_int_new(here, 1), list);
+}
+
+TEST_ABORTS(a_tuple_with_an_object_of_another_world_is_named, SENTENCE) {
+    varve_world *here;
+    varve_object *list = stranger(&here);
+    varve_tuple_new(here, 1, &list);
+}
+
+TEST_ABORTS(an_attribute_of_another_world_is_named, SENTENCE) {
+    static const char *const attributes[] = {"a", NULL};
+    varve_world *here;
+    varve_object *list = stranger(&here);
+    varve_class_spec spec = {.name = "Node", .attributes = attributes};
+    varve_instance_set(varve_instance_new(varve_class_new(here, &spec)), 0, list);
+}
