@@ -147,8 +147,21 @@ def save_child(thing, number):
     saved[number] = thing.a
 
 
+def may_lose(thing, depth):
+    """Whether a finalizer may let the object go. What dies in the middle of a collection must have
+    no finalizer: if it saved its object, that would be of another generation than one which is
+    saved from the collection, and which it is depends on the order of finalizers."""
+    if not state.collecting and not state.automatic:
+        return True
+    if kind_of(thing) != "I":
+        return kind_of(thing) == ""
+    return depth > 0 and (may_lose(thing.a, depth - 1) and may_lose(thing.b, depth - 1)
+                          and may_lose(thing.c, depth - 1))
+
+
 def lose_child(thing, number):
-    thing.a = None
+    if may_lose(thing.a, 3):
+        thing.a = None
 
 
 def save_new_list(thing, number):
@@ -166,7 +179,8 @@ def try_collect(thing, number):
 
 
 def move_child(thing, number):
-    thing.a = thing.b
+    if may_lose(thing.a, 3):
+        thing.a = thing.b
 
 
 def fail(thing, number):

@@ -115,6 +115,16 @@ varve_object *ref_new(varve_object *target, int number) {
 
 /* --- what finalizers and callbacks do --- */
 
+/* As in cpython.py. */
+static bool may_lose(const varve_object *object, int depth) {
+    if ((!run.collecting && !run.automatic) || object == NULL) return true;
+    if (kind_of(object) != 'I' || depth == 0) return false;
+    for (unsigned place = 0; place < CANARY_PLACE; place++) {
+        if (!may_lose(varve_instance_get(object, place), depth - 1)) return false;
+    }
+    return true;
+}
+
 void finalize(varve_object *self, void *argument) {
     (void)argument;
     int number = number_of(self);
@@ -125,7 +135,9 @@ void finalize(varve_object *self, void *argument) {
     case NOTHING: return;
     case SAVE_SELF: put(&run.saved[number], varve_incref(self)); return;
     case SAVE_CHILD: put(&run.saved[number], varve_xincref(varve_instance_get(self, 0))); return;
-    case LOSE_CHILD: varve_instance_set(self, 0, NULL); return;
+    case LOSE_CHILD:
+        if (may_lose(varve_instance_get(self, 0), 3)) varve_instance_set(self, 0, NULL);
+        return;
     case MAKE_LIST: put(&run.saved[number], list_new(later)); return;
     case MAKE_REF:
         run.actions[later] = KEPT;
@@ -134,7 +146,11 @@ void finalize(varve_object *self, void *argument) {
     case TRY_COLLECT:
         if (run.collecting) note("g%d=%ld", number, varve_gc_collect(run.world, 2));
         return;
-    case MOVE_CHILD: varve_instance_set(self, 0, varve_instance_get(self, 1)); return;
+    case MOVE_CHILD:
+        if (may_lose(varve_instance_get(self, 0), 3)) {
+            varve_instance_set(self, 0, varve_instance_get(self, 1));
+        }
+        return;
     case FAIL: varve_unraisable(self, "finalizer", number + 1); return;
     }
 }
