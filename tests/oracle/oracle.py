@@ -127,7 +127,28 @@ def check(driver, batch):
     return None
 
 
-def minimise(driver, difference):
+REFCOUNT = re.compile(r"=(\d+):\w+\*(\d+)")
+
+
+def living(lines):
+    """After each full collection, the objects that live and their reference counts."""
+    return [(line.split(" ")[0], REFCOUNT.findall(line)) for line in lines if "=collected=" in line]
+
+
+def check_steps(driver, batch):
+    """As check(), for a driver that takes a step of an incremental collection after each operation,
+    and ends one where the program collects: then the same objects live in both."""
+    batch = [programs.for_steps(program) for program in batch]
+    answers = drive([*driver, "--steps"], batch)
+    for index, program in enumerate(batch):
+        expected = cpython.run(program)
+        found = answers[index] if index < len(answers) else ["no answer"]
+        if living(expected) != living(found) or "alive 0" not in found:
+            return Difference(program, expected, found)
+    return None
+
+
+def minimise(driver, difference, check=check):
     """The smallest program found, by leaving out operations while there is a difference. Numbers of
     slots stay as they are."""
     found = check(driver, [difference.program])
@@ -162,7 +183,7 @@ def describe(difference):
     return "\n".join(lines)
 
 
-def run(driver, seeds, seconds=None):
+def run(driver, seeds, seconds=None, check=check):
     """Compares the programs of the seeds up to the first difference. Returns how many were the same
     and the difference, or None."""
     cpython.prepare()

@@ -2,13 +2,18 @@
  * oracle_driver.c - runs the programs of program.py in a varve world; cpython.py is its twin, which
  * says what the lines mean. Reads programs from stdin, writes their lines to stdout.
  *
- *   oracle_driver [--lie KIND]      lies, so that the test can be tested: see `lie` */
+ *   oracle_driver [--lie KIND] [--steps]
+ *
+ * --lie: so that the test can be tested, see `lie`; --steps: see `stepping`. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "oracle_run.h"
+
+/* Works on an incremental collection after each operation; full collections end one. */
+static bool stepping;
 
 static const char *const lie_names[] = {"truth",    "count",     "leak",
                                         "callback", "finalizer", "tracked"};
@@ -228,10 +233,24 @@ static void show_objects(void) {
     }
 }
 
+/* Ends the incremental collection in progress, which may not know the newest garbage, and another.
+ */
+static long collect_in_steps(void) {
+    long count = 0;
+    for (int round = 0; round < 2; round++) {
+        varve_gc_progress progress = {.done = false};
+        while (!progress.done) {
+            if (varve_gc_step(run.world, 1, &progress) != 0) stop("a step failed");
+            count += (long)progress.collected;
+        }
+    }
+    return count;
+}
+
 static void collect(int generation) {
     run.collecting = true;
     run.exact = generation == 2 && !run.frozen;
-    long count = varve_gc_collect(run.world, generation);
+    long count = stepping ? collect_in_steps() : varve_gc_collect(run.world, generation);
     run.collecting = run.exact = false;
     note("=collected=%ld", count + (lie == LIE_COUNT && count > 2));
     if (!run.automatic) show_objects();
@@ -408,6 +427,7 @@ static void run_program(void) {
             stop("not an operation");
         }
         run_operation((enum operation)code, words);
+        if (stepping && varve_gc_step(run.world, 1, NULL) != 0) stop("a step failed");
         char name[16];
         snprintf(name, sizeof name, "%d", run.number++);
         end_line(name);
@@ -415,11 +435,12 @@ static void run_program(void) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 3 && strcmp(argv[1], "--lie") == 0) {
+    if (argc >= 3 && strcmp(argv[1], "--lie") == 0) {
         for (int kind = 0; kind < LIE_KIND_COUNT; kind++) {
             if (strcmp(argv[2], lie_names[kind]) == 0) lie = (enum lie)kind;
         }
     }
+    stepping = strcmp(argv[argc - 1], "--steps") == 0;
     char text[128];
     while (fgets(text, sizeof text, stdin) != NULL) {
         int automatic, threshold[3];

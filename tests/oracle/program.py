@@ -86,6 +86,15 @@ class Program:
         return "\n".join([head, *lines])
 
 
+def for_steps(program):
+    """The program without finalizers, weak references and freezing, whose collections are all full:
+    when garbage goes makes no difference to it."""
+    replaced = {FINALIZED: INSTANCE, WEAKREF: ASK, PLAIN_REF: ASK, FREEZE: ASK, UNFREEZE: ASK}
+    operations = [(replaced.get(code, code), 2 if code == COLLECT else a, b, c, d)
+                  for code, a, b, c, d in program.operations]
+    return Program(program.seed, None, operations)
+
+
 MAKERS = [(INSTANCE, 4), (FINALIZED, 3), (LIST, 3), (SET, 2), (DICT, 2), (TUPLE, 3)]
 OTHERS = [(LINK, 40), (UNLINK, 6), (DROP, 12), (COPY, 3), (LOAD, 5), (WEAKREF, 7), (PLAIN_REF, 3),
           (ASK, 2), (COUNT_REFS, 2), (COLLECT, 6), (FORGET, 2), (RECALL, 1), (REFERENTS, 1)]

@@ -48,6 +48,17 @@ def programs_that_no_run_before_had_run_alike_too():
 
 
 @claim
+def steps_of_a_collection_free_garbage_and_nothing_else():
+    needs_cpython()
+    seeds = range(1, 2001)
+    count, difference = oracle.run([DRIVER], seeds, check=oracle.check_steps)
+    assert difference is None, "\n" + oracle.describe(
+        oracle.minimise([DRIVER], difference, oracle.check_steps))
+    equal(count, len(seeds))
+    assert oracle.run([DRIVER, "--lie", "leak"], seeds, check=oracle.check_steps)[1]
+
+
+@claim
 def every_kind_of_wrong_answer_is_seen():
     needs_cpython()
     for lie in ("count", "leak", "callback", "finalizer", "tracked"):
