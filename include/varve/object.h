@@ -12,8 +12,8 @@
  *
  * Errors. Constructors return NULL and set errno (ENOMEM unless stated). Other functions return 0
  * or a positive answer, or a negative errno. A failed call has changed nothing. Misuse (a count
- * below zero, an object of another world, two threads in one world) ends the process with one
- * sentence that begins with "varve: ".
+ * below zero, two threads in one world, and, in audit builds, an object stored in one of another
+ * world) ends the process with one sentence that begins with "varve: ".
  *
  * Threads. A world has one thread inside at a time; see varve_world_enter(). Different worlds are
  * independent: any number of threads, each in its own. */

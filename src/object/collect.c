@@ -189,7 +189,7 @@ static void subtract(struct vv_collection *collection, bool whole) {
     struct subtraction subtraction = {.at = 0};
     const struct vv_pool_list *work = &collection->world->work;
     struct varve_type *const *types = collection->world->types;
-    bool dicts = collection->untrack_dicts;
+    bool dicts = collection->untrack_dicts, untrack = !collection->keep_tracked;
     for (uint32_t slot = 0; slot < VV_EDGE_RING_COUNT; slot++) {
         subtraction.ring[slot] = &subtraction.nobody;
     }
@@ -206,7 +206,8 @@ static void subtract(struct vv_collection *collection, bool whole) {
                 } else {
                     vv_traverse_inline(object, types, false, subtract_from_candidate, NULL);
                 }
-                if (can_untrack(object, dicts)) pool->states[block] &= (uint8_t)~VV_STATE_TRACKED;
+                if (untrack && can_untrack(object, dicts))
+                    pool->states[block] &= (uint8_t)~VV_STATE_TRACKED;
             }
         }
     }
@@ -281,11 +282,14 @@ static void flush_ring(struct propagation *propagation) {
     }
 }
 
+static int visit_ephemeron(varve_object *child, void *argument) {
+    return visit_reached(child, argument);
+}
+
 static inline void show_targets(struct propagation *propagation, struct varve_type *const *types,
                                 varve_object *object) {
-    if (vv_unlikely(object->type_index >= VV_TYPE_WEAKREF) &&
-        (types[object->type_index]->spec.flags & VV_TYPE_IS_EPHEMERONS) != 0) {
-        propagation->has_ephemerons = true;
+    if (vv_unlikely(propagation->has_ephemerons) &&
+        vv_ephemerons_show(object, vv_gc_is_reached, visit_ephemeron, propagation)) {
         return;
     }
     vv_traverse_inline(object, types, false, visit_reached, propagation);
@@ -337,44 +341,17 @@ static void scan(const varve_world *world, struct propagation *propagation) {
     drain(propagation, types);
 }
 
-static int visit_ephemeron_value(varve_object *value, void *argument) {
-    return visit_reached(value, argument);
-}
-
-/* Shows the values of reached tables whose keys are reached. False: there was nothing new. */
-static bool scan_ephemerons(const varve_world *world, struct propagation *propagation) {
-    bool found = false;
-    for (size_t place = 0; place < world->work.count; place++) {
-        struct vv_object_pool *pool = world->work.items[place];
-        for (uint32_t block = 0; block < pool->carved_count; block++) {
-            const uint8_t both = VV_STATE_CANDIDATE | VV_STATE_REACHED;
-            if ((pool->states[block] & both) != both) continue;
-            varve_object *object = vv_object_at(pool, block);
-            if ((world->types[object->type_index]->spec.flags & VV_TYPE_IS_EPHEMERONS) == 0)
-                continue;
-            found |= vv_ephemerons_visit_reached(object, visit_ephemeron_value, propagation);
-        }
-    }
-    flush_ring(propagation);
-    drain(propagation, world->types);
-    return found;
-}
-
 static void propagate(struct vv_collection *collection) {
     const varve_world *world = collection->world;
     struct propagation propagation = {
         .pending_count = collection->pending_count,
         .stack = world->gc.stack,
+        .has_ephemerons = vv_ephemerons_exist(world),
     };
-    bool again;
     do {
-        do {
-            propagation.overflowed = false;
-            scan(world, &propagation);
-        } while (propagation.overflowed && propagation.pending_count > 0);
-        again = propagation.pending_count > 0 && propagation.has_ephemerons &&
-                scan_ephemerons(world, &propagation);
-    } while (again && propagation.pending_count > 0);
+        propagation.overflowed = false;
+        scan(world, &propagation);
+    } while (propagation.overflowed && propagation.pending_count > 0);
     collection->pending_count = propagation.pending_count;
 }
 

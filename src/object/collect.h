@@ -24,6 +24,7 @@ struct vv_collection {
     varve_world *world;
     bool whole;         /* the set is all that can be: targets need no test */
     bool untrack_dicts; /* besides tuples, which each collection untracks where it can */
+    bool keep_tracked;  /* garbage that was saved stays tracked */
     size_t candidate_count;
     size_t pending_count; /* candidates not reached yet; at the end: garbage */
 };

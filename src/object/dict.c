@@ -31,7 +31,8 @@ static int insert(struct vv_dict *dict, varve_object *key, uint64_t hash, varve_
     varve_world *world = vv_world_of(&dict->head);
     int error = vv_table_reserve(world, &dict->table);
     if (error != 0) return error;
-    vv_table_append(&dict->table, hash, varve_incref(key), varve_incref(value));
+    vv_table_append(&dict->table, hash, vv_object_own(&dict->head, key),
+                    vv_object_own(&dict->head, value));
     return 0;
 }
 
@@ -49,7 +50,7 @@ int varve_dict_set(varve_object *object, varve_object *key, varve_object *value)
     if (vv_object_may_be_tracked(key) || vv_object_may_be_tracked(value)) vv_object_track(object);
     if (result > 0) {
         varve_object *old = dict->table.entries[index].value;
-        dict->table.entries[index].value = varve_incref(value);
+        dict->table.entries[index].value = vv_object_own(object, value);
         varve_decref(old);
     }
     return 0;

@@ -173,7 +173,7 @@ static void count_trash(varve_object *object, void *argument) {
 
 /* Searches again in the garbage alone. Returns how much is left of it. */
 static uint64_t search_trash(varve_world *world, unsigned generation) {
-    struct vv_collection collection = {.world = world};
+    struct vv_collection collection = {.world = world, .keep_tracked = true};
     world->work.count = 0;
     for (size_t index = 0; index < world->trash.count; index++) {
         struct vv_object_pool *pool = world->trash.items[index];
@@ -240,7 +240,8 @@ struct survey {
 
 static void survey_trash(varve_object *object, void *argument) {
     struct survey *survey = argument;
-    uint8_t state = *vv_object_state(object);
+    uint8_t *place = vv_object_state(object), state = *place;
+    *place |= VV_STATE_TRACKED; /* only what is reached is no longer tracked: this may be saved */
     if (object->type_index > VV_TYPE_INSTANCE) survey->has_weak = survey->has_foreign = true;
     if ((state & VV_STATE_WEAKREF) != 0) survey->has_weak = true;
     if (vv_object_wants_finalize(object, state)) survey->has_finalizer = true;

@@ -122,7 +122,7 @@ void varve_instance_set(varve_object *object, unsigned place, varve_object *valu
     struct vv_instance *instance = instance_of(object);
     vv_check(place < instance->cls->place_count, "varve: an instance has no such attribute place");
     varve_object *old = instance->values[place];
-    instance->values[place] = varve_xincref(value);
+    instance->values[place] = value != NULL ? vv_object_own(object, value) : NULL;
     varve_xdecref(old);
 }
 

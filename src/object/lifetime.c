@@ -132,6 +132,14 @@ static bool finalize_and_die(varve_object *object) {
     return false;
 }
 
+/* An object that its finalizer saved begins anew, as in CPython: it is of the youngest generation,
+ * and no candidate of the collection in whose course it died. */
+static void begin_anew(struct vv_object_pool *pool, uint8_t *state) {
+    if ((*state & VV_STATE_TRACKED) == 0) return;
+    *state &= VV_STATE_TRACKED | VV_STATE_FINALIZED | VV_STATE_WEAKREF;
+    vv_world_list_young(pool, 0);
+}
+
 /* --- death --- */
 
 static void link_dying(varve_world *world, struct vv_object_pool *pool, varve_object *object) {
@@ -182,7 +190,10 @@ static void dealloc_or_wait(struct vv_object_pool *pool, varve_object *object) {
 void vv_object_die(varve_object *object) {
     struct vv_object_pool *pool = vv_object_pool_of(object);
     uint8_t *state = &pool->states[vv_object_index(pool, object)];
-    if (vv_object_wants_finalize(object, *state) && !finalize_and_die(object)) return;
+    if (vv_object_wants_finalize(object, *state) && !finalize_and_die(object)) {
+        begin_anew(pool, state);
+        return;
+    }
     if (vv_unlikely((*state & VV_STATE_WEAKREF) != 0)) {
         *state &= (uint8_t)(VV_STATE_FINALIZED | VV_STATE_WEAKREF); /* no candidate any more */
         vv_weak_object_dies(object);

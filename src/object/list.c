@@ -33,7 +33,7 @@ int varve_list_set(varve_object *object, size_t index, varve_object *item) {
     struct vv_list *list = list_of(object);
     if (index >= list->count) return -ERANGE;
     varve_object *old = list->items[index];
-    list->items[index] = varve_incref(item);
+    list->items[index] = vv_object_own(object, item);
     varve_decref(old);
     return 0;
 }
@@ -54,7 +54,7 @@ int varve_list_append(varve_object *object, varve_object *item) {
     struct vv_list *list = list_of(object);
     int error = reserve(list);
     if (error != 0) return error;
-    list->items[list->count++] = varve_incref(item);
+    list->items[list->count++] = vv_object_own(object, item);
     return 0;
 }
 
@@ -65,7 +65,7 @@ int varve_list_insert(varve_object *object, size_t index, varve_object *item) {
     if (error != 0) return error;
     varve_object **place = list->items + index;
     memmove(place + 1, place, (list->count - index) * sizeof *place);
-    *place = varve_incref(item);
+    *place = vv_object_own(object, item);
     list->count++;
     return 0;
 }

@@ -31,7 +31,7 @@ int varve_set_add(varve_object *object, varve_object *item) {
     if (result != 0) return result > 0 ? 0 : result;
     result = vv_table_reserve(vv_world_of(object), &set->table);
     if (result != 0) return result;
-    vv_table_append(&set->table, hash, varve_incref(item), NULL);
+    vv_table_append(&set->table, hash, vv_object_own(object, item), NULL);
     return 1;
 }
 

@@ -16,7 +16,8 @@ varve_object *varve_tuple_new(varve_world *world, size_t count, varve_object *co
     if (tuple == NULL) return NULL;
     tuple->count = count;
     for (size_t index = 0; index < count; index++) {
-        tuple->items[index] = items != NULL ? varve_xincref(items[index]) : NULL;
+        varve_object *item = items != NULL ? items[index] : NULL;
+        tuple->items[index] = item != NULL ? vv_object_own(&tuple->head, item) : NULL;
     }
     if (count > 0) vv_object_track(&tuple->head); /* the collector finds out whether it must be */
     return &tuple->head;
@@ -36,7 +37,7 @@ int varve_tuple_init(varve_object *object, size_t index, varve_object *item) {
     struct vv_tuple *tuple = tuple_of(object);
     if (index >= tuple->count) return -ERANGE;
     if (tuple->items[index] != NULL) return -EEXIST;
-    tuple->items[index] = varve_incref(item);
+    tuple->items[index] = vv_object_own(object, item);
     if (vv_object_may_be_tracked(item)) vv_object_track(object);
     return 0;
 }

@@ -91,6 +91,18 @@ static inline varve_world *vv_world_of(const varve_object *object) {
     return vv_object_pool_of(object)->world;
 }
 
+/* One more owner, `holder`, which must be of the item's world: audit builds see to it; in others
+ * varve_world_check() finds what is not. */
+static inline varve_object *vv_object_own(const varve_object *holder, varve_object *item) {
+#if VARVE_AUDIT
+    vv_check(vv_world_of(holder) == vv_world_of(item),
+             "varve: an object was stored in one of another world");
+#else
+    (void)holder;
+#endif
+    return varve_incref(item);
+}
+
 static inline struct varve_type *vv_type_of(const varve_object *object) {
     return vv_object_pool_of(object)->world->types[object->type_index];
 }
