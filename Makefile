@@ -3,10 +3,12 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 ONLY ?= all
+SEEDS ?= 10000
+FIRST ?= 1
 JOBS ?= $(shell nproc)
 PRESET = default
 
-.PHONY: all deps demo check bench lint install clean help
+.PHONY: all deps demo check oracle bench lint install clean help
 
 all: build/build.ninja
 	cmake --build --preset $(PRESET) -j $(JOBS)
@@ -21,6 +23,9 @@ demo: all
 check:
 	scripts/deps build check
 	scripts/check
+
+oracle: all
+	/usr/bin/python3 tests/oracle/oracle.py --first $(FIRST) --seeds $(SEEDS)
 
 bench:
 	scripts/deps build check bench
@@ -44,7 +49,8 @@ help:
 	@echo "make            build the command (build/bin/varve) and the libraries (build/lib)"
 	@echo "make demo       show varve run on real programs"
 	@echo "make check      build every variant and run all tests"
-	@echo "make bench      measure against other allocators and tracers [ONLY=heap|trace]"
+	@echo "make oracle     run random programs in a world and in CPython [SEEDS=1000000] [FIRST=1]"
+	@echo "make bench      measure against other allocators and tracers [ONLY=heap|trace|gc]"
 	@echo "make lint       check formatting, layers, exported symbols"
 	@echo "make install    install [PREFIX=/usr/local] [DESTDIR=]"
 	@echo "make deps       install the Debian packages that all of this needs"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Measures varve against other allocators and tracers, see bench/README.md.
 
-    bench/run.py --build-dir build --area heap|trace|all [--rows a,b] [--quick]
+    bench/run.py --build-dir build --area heap|trace|gc|all [--rows a,b] [--quick]
 
 Exit code: 0 measured, 1 a row failed or printed something else than under glibc, 2 the run could
 not start. Programs that are not installed are named and left out.
@@ -16,6 +16,7 @@ import tempfile
 
 sys.dont_write_bytecode = True  # no __pycache__ in the source tree
 
+import collector
 import heap
 import machine
 import measure
@@ -27,7 +28,7 @@ import trace
 import workloads
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-AREAS = {"heap": heap, "trace": trace}
+AREAS = {"heap": heap, "trace": trace, "gc": collector}
 QUICK_PERCENT = 20
 
 
@@ -35,7 +36,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description="varve's benchmarks", allow_abbrev=False)
     add = parser.add_argument
     add("--build-dir", type=pathlib.Path, default=ROOT / "build", metavar="DIR")
-    add("--area", choices=["heap", "trace", "all"], default="heap")
+    add("--area", choices=["heap", "trace", "gc", "all"], default="heap")
     add("--rows", default="", metavar="A,B", help="only these rows")
     add("--rounds", type=int, default=5, help="counted rounds (default 5)")
     add("--peer-rounds", type=int, default=1,

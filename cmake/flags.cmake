@@ -5,6 +5,7 @@ target_compile_definitions(varve_flags INTERFACE
   _GNU_SOURCE
   VARVE_VERSION="${PROJECT_VERSION}"
   VARVE_AUDIT=$<BOOL:${VARVE_AUDIT}>
+  VARVE_GC_STRESS=$<BOOL:${VARVE_GC_STRESS}>
   VARVE_WITH_TRACE=$<BOOL:${VARVE_TRACE}>
   VARVE_CLASSIC=$<STREQUAL:${VARVE_GEOMETRY},classic>)
 target_compile_options(varve_flags INTERFACE

@@ -58,6 +58,7 @@ static _Noreturn void interior_free(const void *address, struct vv_place place) 
  * it is searched for downwards. */
 static struct vv_pool *pool_around(const void *address) {
     struct vv_pool *record = vv_pool_record(address);
+    if (record->kind == VV_POOL_OBJECTS) return NULL;
     if (record->kind != VV_POOL_NONE) return vv_pool_of_record(record);
     struct vv_pool *below = record;
     while (below > vv_region.pools && below->kind == VV_POOL_NONE) below--;

@@ -94,7 +94,7 @@ bool vv_place_find(const void *address, struct vv_place *out_place) {
         return out_place->huge != NULL;
     }
     struct vv_pool *record = vv_pool_record(address);
-    if (record->kind == VV_POOL_NONE) return false;
+    if (record->kind == VV_POOL_NONE || record->kind == VV_POOL_OBJECTS) return false;
     struct vv_pool *pool = vv_pool_of_record(record);
     out_place->pool = pool;
     if (pool->kind == VV_POOL_MEDIUM) return vv_pool_base(pool) == address;

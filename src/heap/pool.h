@@ -32,9 +32,10 @@ struct vv_block {
 };
 
 enum vv_pool_kind {
-    VV_POOL_NONE,   /* a free granule, or one never used */
-    VV_POOL_SMALL,  /* blocks of one class */
-    VV_POOL_MEDIUM, /* one block; owner is NULL */
+    VV_POOL_NONE,    /* a free granule, or one never used */
+    VV_POOL_SMALL,   /* blocks of one class */
+    VV_POOL_MEDIUM,  /* one block; owner is NULL */
+    VV_POOL_OBJECTS, /* objects of a world: `plane` leads to their pool (object/object_pool.h) */
 };
 
 enum vv_pool_state { VV_POOL_LEASED, VV_POOL_FULL, VV_POOL_USABLE };

@@ -10,7 +10,8 @@ int vv_walk_pools(int (*visit)(struct vv_pool *pool, void *argument), void *argu
     size_t granule_count = vv_region_usable_bytes() >> VV_GRANULE_SHIFT;
     for (size_t index = 0; index < granule_count; index++) {
         struct vv_pool *pool = vv_pool_at((vv_pool_index)index);
-        if (pool->kind == VV_POOL_NONE || vv_pool_of_record(pool) != pool) continue;
+        if (pool->kind == VV_POOL_NONE || pool->kind == VV_POOL_OBJECTS) continue;
+        if (vv_pool_of_record(pool) != pool) continue;
         int result = visit(pool, argument);
         if (result != 0) return result;
     }

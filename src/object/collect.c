@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+#include "object/collect.h"
+
+#include "object/builtin.h"
+#include "object/traverse.h"
+#include "object/weak.h"
+
+#include <emmintrin.h>
+
+/* --- planes, 16 objects at a time --- */
+
+#define LANES 16u
+
+static __m128i load_states(const struct vv_object_pool *pool, uint32_t index) {
+    return _mm_load_si128((const __m128i *)(const void *)(pool->states + index));
+}
+
+static void store_states(struct vv_object_pool *pool, uint32_t index, __m128i states) {
+    _mm_store_si128((__m128i *)(void *)(pool->states + index), states);
+}
+
+static __m128i all(unsigned state) {
+    return _mm_set1_epi8((char)state);
+}
+
+/* A bit for each candidate, the sign of whose state is set. */
+static unsigned candidates_of(__m128i states) {
+    _Static_assert(VV_STATE_CANDIDATE == 0x80, "the sign bit");
+    return (unsigned)_mm_movemask_epi8(states);
+}
+
+static unsigned reached_of(__m128i states) {
+    _Static_assert(VV_STATE_REACHED == 0x40, "one below the sign bit");
+    return (unsigned)_mm_movemask_epi8(_mm_slli_epi16(states, 1));
+}
+
+/* Lanes that are all ones where the object is tracked and of a generation up to that. */
+static __m128i matches(__m128i states, int generation) {
+    const __m128i tracked = all(VV_STATE_TRACKED);
+    if (generation >= 2) {
+        __m128i frozen = _mm_cmpeq_epi8(_mm_and_si128(states, all(VV_STATE_GENERATION)),
+                                        all(VV_STATE_GENERATION));
+        __m128i is_tracked = _mm_cmpeq_epi8(_mm_and_si128(states, tracked), tracked);
+        return _mm_andnot_si128(frozen, is_tracked);
+    }
+    unsigned relevant = generation == 0 ? VV_STATE_GENERATION : 2u << VV_STATE_GENERATION_SHIFT;
+    return _mm_cmpeq_epi8(_mm_and_si128(states, all(VV_STATE_TRACKED | relevant)), tracked);
+}
+
+/* Bits set in 16; without the processor's instruction, which not every x86-64 has. */
+static unsigned bit_count(unsigned mask) {
+    mask -= mask >> 1 & 0x5555;
+    mask = (mask & 0x3333) + (mask >> 2 & 0x3333);
+    mask = (mask + (mask >> 4)) & 0x0f0f;
+    return (mask + (mask >> 8)) & 0x1f;
+}
+
+static void zero_refs(struct vv_object_pool *pool, uint32_t index, unsigned mask) {
+    if (vv_likely(pool->world->dying == NULL && pool->world->gc.cycle == NULL)) {
+        memset(pool->refs + index, 0, LANES * sizeof pool->refs[0]);
+        return;
+    }
+    /* those of dying objects are links (lifetime.c), those of suspects belong to cycle.c */
+    for (; mask != 0; mask &= mask - 1) pool->refs[index + vv_lowest_bit(mask)] = 0;
+}
+
+/* Lanes that are all ones where refs is zero. */
+static __m128i zero_lanes(const struct vv_object_pool *pool, uint32_t index) {
+    const __m128i *refs = (const __m128i *)(const void *)(pool->refs + index);
+    const __m128i zero = _mm_setzero_si128();
+    __m128i low = _mm_packs_epi32(_mm_cmpeq_epi32(_mm_load_si128(refs), zero),
+                                  _mm_cmpeq_epi32(_mm_load_si128(refs + 1), zero));
+    __m128i high = _mm_packs_epi32(_mm_cmpeq_epi32(_mm_load_si128(refs + 2), zero),
+                                   _mm_cmpeq_epi32(_mm_load_si128(refs + 3), zero));
+    return _mm_packs_epi16(low, high);
+}
+
+/* --- choosing --- */
+
+static void push_work(varve_world *world, struct vv_object_pool *pool) {
+    pool->position = (uint32_t)world->work.count;
+    world->work.items[world->work.count++] = pool;
+}
+
+void vv_collect_choose_pools(varve_world *world, int generation) {
+    world->work.count = 0;
+    if (generation >= 2) {
+        for (size_t index = 0; index < world->pools.count; index++) {
+            struct vv_object_pool *pool = world->pools.items[index];
+            if (pool->kind == VV_SHELF_CYCLIC) push_work(world, pool);
+        }
+        return;
+    }
+    for (size_t index = 0; index < world->young[0].count; index++) {
+        push_work(world, world->young[0].items[index]);
+    }
+    for (size_t index = 0; generation == 1 && index < world->young[1].count; index++) {
+        struct vv_object_pool *pool = world->young[1].items[index];
+        if (!pool->is_listed[0]) push_work(world, pool);
+    }
+}
+
+static size_t choose_in_pool(struct vv_object_pool *pool, int generation) {
+    size_t count = 0;
+    for (uint32_t index = 0; index < pool->carved_count; index += LANES) {
+        __m128i states = load_states(pool, index);
+        __m128i chosen = _mm_and_si128(matches(states, generation), all(VV_STATE_CANDIDATE));
+        unsigned mask = candidates_of(chosen);
+        if (mask == 0) continue;
+        /* an abandoned incremental collection may have left its marks */
+        states = _mm_andnot_si128(_mm_srli_epi16(chosen, 1), states);
+        store_states(pool, index, _mm_or_si128(states, chosen));
+        zero_refs(pool, index, mask);
+        count += bit_count(mask);
+    }
+    return count;
+}
+
+void vv_collect_choose(struct vv_collection *collection, int generation) {
+    const struct vv_pool_list *work = &collection->world->work;
+    collection->candidate_count = 0;
+    for (size_t index = 0; index < work->count; index++) {
+        collection->candidate_count += choose_in_pool(work->items[index], generation);
+    }
+}
+
+void vv_collect_rechoose(struct vv_collection *collection) {
+    const struct vv_pool_list *work = &collection->world->work;
+    collection->candidate_count = 0;
+    for (size_t place = 0; place < work->count; place++) {
+        struct vv_object_pool *pool = work->items[place];
+        for (uint32_t index = 0; index < pool->carved_count; index += LANES) {
+            unsigned mask = candidates_of(load_states(pool, index));
+            if (mask == 0) continue;
+            zero_refs(pool, index, mask);
+            collection->candidate_count += bit_count(mask);
+        }
+    }
+}
+
+/* --- subtract --- */
+
+struct subtraction {
+    uint32_t *ring[VV_EDGE_RING_COUNT]; /* counts to be decremented, oldest first */
+    uint32_t at;
+    uint32_t nobody; /* what empty places of the ring point to */
+};
+
+/* For the whole set: every target's count is decremented, after its cache line has come. */
+VV_INLINE int subtract_from_all(varve_object *child, void *argument) {
+    struct subtraction *subtraction = argument;
+    const struct vv_object_pool *pool = vv_object_pool_of(child);
+    uint32_t *count = &pool->refs[vv_object_index(pool, child)];
+    __builtin_prefetch(count, 1);
+    uint32_t **place = &subtraction->ring[subtraction->at++ % VV_EDGE_RING_COUNT];
+    --**place;
+    *place = count;
+    return 0;
+}
+
+VV_INLINE int subtract_from_candidate(varve_object *child, void *argument) {
+    (void)argument;
+    const struct vv_object_pool *pool = vv_object_pool_of(child);
+    uint32_t index = vv_object_index(pool, child);
+    if ((pool->states[index] & VV_STATE_CANDIDATE) != 0) pool->refs[index]--;
+    return 0;
+}
+
+static int visit_trackable(varve_object *child, void *argument) {
+    (void)argument;
+    return vv_object_may_be_tracked(child);
+}
+
+/* Whether the collector may forget a tuple or dict, since nothing in it can be in a cycle. */
+static bool can_untrack(varve_object *object, bool dicts) {
+    if (object->type_index == VV_TYPE_TUPLE) {
+        const struct vv_tuple *tuple = (const struct vv_tuple *)object;
+        for (size_t index = 0; index < tuple->count; index++) {
+            if (tuple->items[index] == NULL) return false; /* not whole yet */
+            if (vv_object_may_be_tracked(tuple->items[index])) return false;
+        }
+        return true;
+    }
+    if (!dicts || object->type_index != VV_TYPE_DICT) return false;
+    return vv_traverse_table(&((struct vv_dict *)object)->table, visit_trackable, NULL) == 0;
+}
+
+static void subtract(struct vv_collection *collection, bool whole) {
+    struct subtraction subtraction = {.at = 0};
+    const struct vv_pool_list *work = &collection->world->work;
+    struct varve_type *const *types = collection->world->types;
+    bool dicts = collection->untrack_dicts, untrack = !collection->keep_tracked;
+    for (uint32_t slot = 0; slot < VV_EDGE_RING_COUNT; slot++) {
+        subtraction.ring[slot] = &subtraction.nobody;
+    }
+    for (size_t place = 0; place < work->count; place++) {
+        struct vv_object_pool *pool = work->items[place];
+        for (uint32_t index = 0; index < pool->carved_count; index += LANES) {
+            unsigned mask = candidates_of(load_states(pool, index));
+            for (; mask != 0; mask &= mask - 1) {
+                uint32_t block = index + vv_lowest_bit(mask);
+                varve_object *object = vv_object_at(pool, block);
+                pool->refs[block] += object->refcount;
+                if (whole) {
+                    vv_traverse_inline(object, types, false, subtract_from_all, &subtraction);
+                } else {
+                    vv_traverse_inline(object, types, false, subtract_from_candidate, NULL);
+                }
+                if (untrack && can_untrack(object, dicts))
+                    pool->states[block] &= (uint8_t)~VV_STATE_TRACKED;
+            }
+        }
+    }
+    for (uint32_t slot = 0; slot < VV_EDGE_RING_COUNT; slot++) --*subtraction.ring[slot];
+}
+
+/* --- roots --- */
+
+static size_t find_roots_in_pool(struct vv_object_pool *pool) {
+    size_t pending_count = 0;
+    for (uint32_t index = 0; index < pool->carved_count; index += LANES) {
+        __m128i states = load_states(pool, index);
+        unsigned mask = candidates_of(states);
+        if (mask == 0) continue;
+        __m128i zero = zero_lanes(pool, index);
+        __m128i roots = _mm_andnot_si128(zero, _mm_and_si128(states, all(VV_STATE_CANDIDATE)));
+        __m128i reached = _mm_and_si128(_mm_srli_epi16(roots, 1), all(VV_STATE_REACHED));
+        store_states(pool, index, _mm_or_si128(states, reached));
+        pending_count += bit_count(mask & ~candidates_of(roots));
+    }
+    return pending_count;
+}
+
+/* --- propagate --- */
+
+struct propagation {
+    varve_object *ring[VV_EDGE_RING_COUNT]; /* targets whose state is on its way, oldest first */
+    uint32_t at;
+    size_t pending_count;
+    varve_object **stack;
+    size_t stack_count;
+    uint32_t scan_position; /* pool and block up to which the scan has come */
+    uint32_t scan_block;
+    bool overflowed;
+    bool has_ephemerons;
+};
+
+/* Marks a target as reached. The scan will come to it, or it goes on the stack. */
+static inline void reach(struct propagation *propagation, varve_object *object) {
+    struct vv_object_pool *pool = vv_object_pool_of(object);
+    uint32_t index = vv_object_index(pool, object);
+    uint8_t *state = &pool->states[index];
+    if ((*state & (VV_STATE_CANDIDATE | VV_STATE_REACHED)) != VV_STATE_CANDIDATE) return;
+    *state |= VV_STATE_REACHED;
+    propagation->pending_count--;
+    bool ahead = pool->position != propagation->scan_position
+                     ? pool->position > propagation->scan_position
+                     : index > propagation->scan_block;
+    if (ahead) return;
+    if (propagation->stack_count < VV_MARK_STACK_COUNT) {
+        propagation->stack[propagation->stack_count++] = object;
+    } else {
+        propagation->overflowed = true;
+    }
+}
+
+VV_INLINE int visit_reached(varve_object *child, void *argument) {
+    struct propagation *propagation = argument;
+    __builtin_prefetch(vv_object_state(child), 1);
+    varve_object **place = &propagation->ring[propagation->at++ % VV_EDGE_RING_COUNT];
+    varve_object *oldest = *place;
+    *place = child;
+    if (oldest != NULL) reach(propagation, oldest);
+    return 0;
+}
+
+static void flush_ring(struct propagation *propagation) {
+    for (uint32_t slot = 0; slot < VV_EDGE_RING_COUNT; slot++) {
+        varve_object *object = propagation->ring[slot];
+        propagation->ring[slot] = NULL;
+        if (object != NULL) reach(propagation, object);
+    }
+}
+
+static int visit_ephemeron(varve_object *child, void *argument) {
+    return visit_reached(child, argument);
+}
+
+static inline void show_targets(struct propagation *propagation, struct varve_type *const *types,
+                                varve_object *object) {
+    if (vv_unlikely(propagation->has_ephemerons) &&
+        vv_ephemerons_show(object, vv_gc_is_reached, visit_ephemeron, propagation)) {
+        return;
+    }
+    vv_traverse_inline(object, types, false, visit_reached, propagation);
+}
+
+/* Objects whose cache lines are on their way, between the stack and their turn. */
+#define NEAR_COUNT 8u
+
+/* Empties the stack, what is near, and the ring. */
+static void drain(struct propagation *propagation, struct varve_type *const *types) {
+    varve_object *near[NEAR_COUNT] = {NULL};
+    unsigned at = 0, idle_count = 0;
+    while (propagation->pending_count > 0 && idle_count < NEAR_COUNT) {
+        if (propagation->stack_count == 0) flush_ring(propagation);
+        varve_object *next = NULL;
+        if (propagation->stack_count > 0) {
+            next = propagation->stack[--propagation->stack_count];
+            __builtin_prefetch(next);
+            __builtin_prefetch((const char *)next + VV_CACHE_LINE_BYTES - 1);
+        }
+        varve_object *object = near[at];
+        near[at] = next;
+        at = (at + 1) % NEAR_COUNT;
+        idle_count = object == NULL && next == NULL ? idle_count + 1 : 0;
+        if (object != NULL) show_targets(propagation, types, object);
+    }
+}
+
+/* Walks all pools once; what is reached behind the scan is done in between. */
+static void scan(const varve_world *world, struct propagation *propagation) {
+    struct varve_type *const *types = world->types;
+    for (size_t place = 0; place < world->work.count; place++) {
+        struct vv_object_pool *pool = world->work.items[place];
+        propagation->scan_position = (uint32_t)place;
+        for (uint32_t index = 0; index < pool->carved_count; index += LANES) {
+            __m128i states = load_states(pool, index);
+            unsigned mask = candidates_of(states) & reached_of(states);
+            /* objects of these 16 that are reached from now on go on the stack */
+            propagation->scan_block = index + LANES - 1;
+            for (; mask != 0; mask &= mask - 1) {
+                varve_object *object = vv_object_at(pool, index + vv_lowest_bit(mask));
+                show_targets(propagation, types, object);
+            }
+            if (propagation->stack_count >= VV_EDGE_RING_COUNT) drain(propagation, types);
+            if (propagation->pending_count == 0) return;
+        }
+    }
+    propagation->scan_position = UINT32_MAX; /* all is behind */
+    drain(propagation, types);
+}
+
+static void propagate(struct vv_collection *collection) {
+    const varve_world *world = collection->world;
+    struct propagation propagation = {
+        .pending_count = collection->pending_count,
+        .stack = world->gc.stack,
+        .has_ephemerons = vv_ephemerons_exist(world),
+    };
+    do {
+        propagation.overflowed = false;
+        scan(world, &propagation);
+    } while (propagation.overflowed && propagation.pending_count > 0);
+    collection->pending_count = propagation.pending_count;
+}
+
+void vv_collect_reach(struct vv_collection *collection) {
+    const struct vv_pool_list *work = &collection->world->work;
+    if (collection->whole) {
+        subtract(collection, /* whole */ true);
+    } else {
+        subtract(collection, /* whole */ false);
+    }
+    collection->pending_count = 0;
+    for (size_t index = 0; index < work->count; index++) {
+        collection->pending_count += find_roots_in_pool(work->items[index]);
+    }
+    if (collection->pending_count > 0) propagate(collection);
+}
+
+/* --- afterwards --- */
+
+struct kept {
+    size_t reached_count;
+    size_t trash_count;
+};
+
+static struct kept keep_in_pool(struct vv_object_pool *pool, unsigned generation) {
+    struct kept kept = {0, 0};
+    const __m128i candidate = all(VV_STATE_CANDIDATE), reached = all(VV_STATE_REACHED);
+    const __m128i new_generation = all(generation << VV_STATE_GENERATION_SHIFT);
+    const __m128i cleared =
+        all(VV_STATE_CANDIDATE | VV_STATE_REACHED | VV_STATE_GENERATION | VV_STATE_SUSPECT);
+    for (uint32_t index = 0; index < pool->carved_count; index += LANES) {
+        __m128i states = load_states(pool, index);
+        unsigned mask = candidates_of(states);
+        if (mask == 0) continue;
+        __m128i is_kept = _mm_and_si128(_mm_cmpeq_epi8(_mm_and_si128(states, candidate), candidate),
+                                        _mm_cmpeq_epi8(_mm_and_si128(states, reached), reached));
+        __m128i changed = _mm_or_si128(_mm_andnot_si128(cleared, states), new_generation);
+        store_states(
+            pool, index,
+            _mm_or_si128(_mm_and_si128(is_kept, changed), _mm_andnot_si128(is_kept, states)));
+        unsigned kept_mask = (unsigned)_mm_movemask_epi8(is_kept);
+        unsigned tracked_mask = (unsigned)_mm_movemask_epi8(_mm_slli_epi16(states, 7));
+        kept.reached_count += bit_count(kept_mask & tracked_mask);
+        kept.trash_count += bit_count(mask & ~kept_mask);
+    }
+    return kept;
+}
+
+size_t vv_collect_keep_reached(struct vv_collection *collection, unsigned generation) {
+    varve_world *world = collection->world;
+    size_t reached_count = 0;
+    world->trash.count = 0;
+    for (size_t index = 0; index < world->work.count; index++) {
+        struct vv_object_pool *pool = world->work.items[index];
+        struct kept kept = keep_in_pool(pool, generation);
+        reached_count += kept.reached_count;
+        if (kept.reached_count > 0 && generation < 2) vv_world_list_young(pool, generation);
+        if (kept.trash_count > 0) world->trash.items[world->trash.count++] = pool;
+    }
+    return reached_count;
+}
+
+void vv_collect_each_trash(varve_world *world,
+                           void (*function)(varve_object *object, void *argument), void *argument) {
+    for (size_t place = 0; place < world->trash.count; place++) {
+        struct vv_object_pool *pool = world->trash.items[place];
+        for (uint32_t index = 0; index < pool->carved_count; index += LANES) {
+            unsigned mask = candidates_of(load_states(pool, index));
+            for (; mask != 0; mask &= mask - 1) {
+                uint32_t block = index + vv_lowest_bit(mask);
+                if ((pool->states[block] & VV_STATE_CANDIDATE) == 0) continue; /* died meanwhile */
+                function(vv_object_at(pool, block), argument);
+            }
+        }
+    }
+}

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT
+ * Steps of an incremental collection: their budget, and what is freed at its end. */
+#include "object/component.h"
+#include "object/gc_inner.h"
+#include "object/traverse.h"
+#include "object/weak.h"
+#include "os/clock.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A slice that frees must guess beforehand how much it can do. */
+#define FREE_NS_PER_OBJECT 250u
+#define FREE_LEAST_COUNT 64u
+
+/* Automatic steps finish a collection while about an eighth of the live objects is made anew: work
+ * of some 50 ns an object for each of eight times as many. */
+#define STEP_NS_PER_NEW_OBJECT 400u
+
+/* --- beginning and end --- */
+
+static void cycle_free(struct vv_gc_cycle *cycle) {
+    varve_world *world = cycle->world;
+    for (size_t index = 0; index < cycle->pool_count; index++) {
+        if (cycle->pools[index] != NULL) cycle->pools[index]->cycle_place = 0;
+    }
+    vv_components_end(cycle);
+    vv_world_release(world, cycle->pools);
+    vv_world_release(world, cycle->stack);
+    vv_world_release(world, cycle->suspects);
+    vv_world_release(world, cycle->order);
+    vv_world_release(world, cycle);
+}
+
+void vv_gc_cycle_abandon(varve_world *world) {
+    struct vv_gc_cycle *cycle = world->gc.cycle;
+    if (cycle == NULL) return;
+    world->gc.cycle = NULL;
+    cycle_free(cycle);
+}
+
+void vv_gc_cycle_forget_pool(struct vv_object_pool *pool) {
+    if (pool->cycle_place == 0) return;
+    pool->world->gc.cycle->pools[pool->cycle_place - 1] = NULL;
+}
+
+static void list_pools(struct vv_gc_cycle *cycle) {
+    const struct vv_pool_list *pools = &cycle->world->pools;
+    for (size_t index = 0; index < pools->count; index++) {
+        struct vv_object_pool *pool = pools->items[index];
+        if (pool->kind != VV_SHELF_CYCLIC) continue;
+        cycle->pools[cycle->pool_count++] = pool;
+        pool->cycle_place = (uint32_t)cycle->pool_count;
+    }
+}
+
+static struct vv_gc_cycle *cycle_new(varve_world *world) {
+    struct vv_gc_cycle *cycle = vv_world_allocate(world, sizeof *cycle);
+    if (cycle == NULL) return NULL;
+    *cycle = (struct vv_gc_cycle){.world = world};
+    cycle->pools = vv_world_allocate(world, world->pools.count * sizeof cycle->pools[0]);
+    cycle->stack = vv_world_allocate(world, VV_MARK_STACK_COUNT * sizeof cycle->stack[0]);
+    if (cycle->pools == NULL || cycle->stack == NULL) {
+        cycle_free(cycle);
+        return NULL;
+    }
+    list_pools(cycle);
+    return cycle;
+}
+
+/* All younger objects come to the oldest generation first, or what they hold would seem to live. */
+static int begin(varve_world *world, uint64_t *out_collected) {
+    *out_collected = (uint64_t)varve_gc_collect(world, 1);
+    world->gc.cycle = cycle_new(world);
+    if (world->gc.cycle == NULL) return -ENOMEM;
+    world->gc.count[2] = 0;
+    world->gc.long_lived_pending = 0;
+    vv_gc_tell(world, VARVE_GC_START, &(varve_gc_info){.generation = 2});
+    return 0;
+}
+
+static void end(varve_world *world) {
+    struct vv_gc *gc = &world->gc;
+    struct vv_gc_cycle *cycle = gc->cycle;
+    varve_gc_info info = {
+        .generation = 2,
+        .collected = cycle->collected_count,
+        .visited = cycle->visited_count,
+        .duration_ns = cycle->duration_ns,
+    };
+    gc->cycle = NULL;
+    gc->long_lived_total = cycle->visited_count > cycle->collected_count
+                               ? cycle->visited_count - cycle->collected_count
+                               : 0;
+    cycle_free(cycle);
+    gc->stats[2].collections++;
+    gc->stats[2].collected += info.collected;
+    gc->stats[2].candidates += info.visited;
+    vv_gc_tell(world, VARVE_GC_STOP, &info);
+}
+
+/* --- freeing components: the exact check of some suspects --- */
+
+struct batch {
+    struct vv_gc_cycle *cycle;
+    const uint32_t *numbers;
+    size_t count;
+    size_t stack_count;
+    bool overflowed;
+};
+
+static varve_object *batch_object(const struct batch *batch, size_t index) {
+    return batch->cycle->suspects[batch->numbers[index]].object;
+}
+
+/* Makes the suspects that are left candidates; others are struck out: they went with what an
+ * earlier batch freed (or were live and went otherwise), and count as collected. */
+static void choose(struct batch *batch) {
+    for (size_t index = 0; index < batch->count; index++) {
+        struct vv_suspect *suspect = &batch->cycle->suspects[batch->numbers[index]];
+        varve_object *object = suspect->object;
+        if (!vv_cycle_is_suspect(batch->cycle, object)) {
+            suspect->object = NULL;
+            batch->cycle->collected_count++;
+            continue;
+        }
+        struct vv_object_pool *pool = vv_object_pool_of(object);
+        uint32_t block = vv_object_index(pool, object);
+        pool->refs[block] = 0;
+        pool->states[block] &= (uint8_t) ~(VV_STATE_SUSPECT | VV_STATE_REACHED);
+        pool->states[block] |= VV_STATE_CANDIDATE;
+    }
+}
+
+VV_INLINE int subtract_edge(varve_object *child, void *argument) {
+    (void)argument;
+    struct vv_object_pool *pool = vv_object_pool_of(child);
+    uint32_t block = vv_object_index(pool, child);
+    if ((pool->states[block] & VV_STATE_CANDIDATE) != 0) pool->refs[block]--;
+    return 0;
+}
+
+static int subtract_ephemeron(varve_object *child, void *argument) {
+    return subtract_edge(child, argument);
+}
+
+/* Also what tables outside of the batch hold for keys that are in it. */
+static void subtract(const struct batch *batch) {
+    struct varve_type *const *types = batch->cycle->world->types;
+    bool has_ephemerons = vv_ephemerons_exist(batch->cycle->world);
+    for (size_t index = 0; index < batch->count; index++) {
+        varve_object *object = batch_object(batch, index);
+        if (object == NULL) continue;
+        struct vv_object_pool *pool = vv_object_pool_of(object);
+        pool->refs[vv_object_index(pool, object)] += object->refcount;
+        vv_traverse_inline(object, types, false, subtract_edge, NULL);
+        if (has_ephemerons && object->type_index != VV_TYPE_EPHEMERONS) {
+            vv_ephemerons_show(object, vv_gc_is_reached, subtract_ephemeron, NULL);
+        }
+    }
+}
+
+static void reach(struct batch *batch, varve_object *object) {
+    uint8_t *state = vv_object_state(object);
+    const uint8_t both = VV_STATE_CANDIDATE | VV_STATE_REACHED;
+    if ((*state & both) != VV_STATE_CANDIDATE) return;
+    *state |= VV_STATE_REACHED;
+    if (batch->stack_count < VV_MARK_STACK_COUNT) {
+        batch->cycle->stack[batch->stack_count++] = object;
+    } else {
+        batch->overflowed = true;
+    }
+}
+
+static int reach_edge(varve_object *child, void *argument) {
+    reach(argument, child);
+    return 0;
+}
+
+static void show_targets(struct batch *batch, varve_object *object) {
+    const varve_world *world = batch->cycle->world;
+    if (vv_ephemerons_exist(world) &&
+        vv_ephemerons_show(object, vv_gc_is_reached, reach_edge, batch)) {
+        return;
+    }
+    vv_traverse_inline(object, world->types, false, reach_edge, batch);
+}
+
+static void drain(struct batch *batch) {
+    while (batch->stack_count > 0) {
+        show_targets(batch, batch->cycle->stack[--batch->stack_count]);
+    }
+}
+
+static void find_reached(struct batch *batch) {
+    for (size_t index = 0; index < batch->count; index++) {
+        varve_object *object = batch_object(batch, index);
+        if (object == NULL) continue;
+        struct vv_object_pool *pool = vv_object_pool_of(object);
+        if (pool->refs[vv_object_index(pool, object)] != 0) reach(batch, object);
+        drain(batch);
+    }
+    while (batch->overflowed) { /* show again what all reached objects refer to */
+        batch->overflowed = false;
+        for (size_t index = 0; index < batch->count; index++) {
+            varve_object *object = batch_object(batch, index);
+            if (object == NULL || (*vv_object_state(object) & VV_STATE_REACHED) == 0) continue;
+            show_targets(batch, object);
+            drain(batch);
+        }
+    }
+}
+
+static void list_trash_pool(varve_world *world, struct vv_object_pool *pool) {
+    struct vv_pool_list *trash = &world->trash;
+    if (pool->position < trash->count && trash->items[pool->position] == pool) return;
+    pool->position = (uint32_t)trash->count;
+    trash->items[trash->count++] = pool;
+}
+
+/* Returns how many are garbage; their pools are on world->trash. */
+static size_t keep_reached(const struct batch *batch) {
+    varve_world *world = batch->cycle->world;
+    size_t trash_count = 0;
+    world->trash.count = 0;
+    for (size_t index = 0; index < batch->count; index++) {
+        varve_object *object = batch_object(batch, index);
+        if (object == NULL) continue;
+        struct vv_object_pool *pool = vv_object_pool_of(object);
+        uint8_t *state = &pool->states[vv_object_index(pool, object)];
+        if ((*state & VV_STATE_REACHED) != 0) {
+            *state &= (uint8_t) ~(VV_STATE_CANDIDATE | VV_STATE_REACHED);
+        } else {
+            list_trash_pool(world, pool);
+            trash_count++;
+        }
+    }
+    return trash_count;
+}
+
+static void free_batch(struct batch *batch) {
+    struct vv_gc_cycle *cycle = batch->cycle;
+    varve_world *world = cycle->world;
+    choose(batch);
+    subtract(batch);
+    find_reached(batch);
+    size_t trash_count = keep_reached(batch);
+    if (trash_count == 0) return;
+    world->walk_count++;
+    cycle->collected_count += vv_gc_handle_trash(world, 2, trash_count);
+    world->walk_count--;
+    vv_object_pools_trim(world);
+}
+
+/* Whole components, at least one, up to about `limit` suspects. */
+static size_t batch_count(const struct vv_gc_cycle *cycle, size_t limit) {
+    size_t at = cycle->order_at, count = 0;
+    while (at + count < cycle->suspect_count) {
+        uint32_t component = cycle->suspects[cycle->order[at + count]].rank;
+        if (count >= limit && component != cycle->suspects[cycle->order[at + count - 1]].rank)
+            break;
+        count++;
+    }
+    return count;
+}
+
+static void free_slice(struct vv_gc_cycle *cycle, const struct vv_budget *budget) {
+    uint64_t now_ns = vv_clock_ns();
+    uint64_t left_ns = budget->end_ns > now_ns ? budget->end_ns - now_ns : 0;
+    size_t limit = (size_t)(left_ns / FREE_NS_PER_OBJECT);
+    if (limit < FREE_LEAST_COUNT) limit = FREE_LEAST_COUNT;
+    struct batch batch = {
+        .cycle = cycle,
+        .numbers = cycle->order + cycle->order_at,
+        .count = batch_count(cycle, limit),
+    };
+    cycle->order_at += batch.count;
+    free_batch(&batch);
+    if (cycle->order_at >= cycle->suspect_count) cycle->phase = VV_CYCLE_DONE;
+}
+
+/* --- a slice --- */
+
+static int begin_order(struct vv_gc_cycle *cycle) {
+    if (cycle->suspect_count == 0) {
+        cycle->phase = VV_CYCLE_DONE;
+        return 0;
+    }
+    cycle->order = vv_world_allocate(cycle->world, cycle->suspect_count * sizeof cycle->order[0]);
+    return cycle->order != NULL ? vv_components_begin(cycle) : -ENOMEM;
+}
+
+static int work(struct vv_gc_cycle *cycle, struct vv_budget *budget) {
+    int error = 0;
+    if (cycle->phase < VV_CYCLE_GATHER) {
+        vv_cycle_mark_slice(cycle, budget);
+        return 0;
+    }
+    if (cycle->phase == VV_CYCLE_GATHER) {
+        error = vv_cycle_gather_slice(cycle, budget);
+        if (error == 0 && cycle->phase == VV_CYCLE_ORDER) error = begin_order(cycle);
+        return error;
+    }
+    if (cycle->phase == VV_CYCLE_ORDER && vv_components_slice(cycle, budget)) {
+        vv_components_end(cycle);
+        cycle->phase = cycle->order_at < cycle->suspect_count ? VV_CYCLE_FREE : VV_CYCLE_DONE;
+        return 0;
+    }
+    if (cycle->phase == VV_CYCLE_FREE) free_slice(cycle, budget);
+    return 0;
+}
+
+/* One slice. The caller has set gc->collecting. */
+static int slice(varve_world *world, uint64_t budget_ns, varve_gc_progress *progress) {
+    struct vv_gc_cycle *cycle = world->gc.cycle;
+    uint64_t visited_before = cycle->visited_count, collected_before = cycle->collected_count;
+    uint64_t begin_ns = vv_clock_ns();
+    struct vv_budget budget = vv_budget_of(budget_ns);
+    int error = 0;
+    do {
+        error = work(cycle, &budget);
+        budget.until_clock = 1;
+    } while (error == 0 && cycle->phase != VV_CYCLE_DONE && !vv_budget_is_spent(&budget));
+    varve_gc_info info = {
+        .generation = 2,
+        .collected = cycle->collected_count - collected_before,
+        .visited = cycle->visited_count - visited_before,
+        .duration_ns = vv_clock_ns() - begin_ns,
+    };
+    cycle->duration_ns += info.duration_ns;
+    vv_gc_account_pause(world, 2, info.duration_ns);
+    vv_gc_tell(world, VARVE_GC_SLICE, &info);
+    *progress = (varve_gc_progress){
+        .done = cycle->phase == VV_CYCLE_DONE,
+        .visited = info.visited,
+        .collected = info.collected,
+    };
+    if (progress->done) end(world);
+    return error;
+}
+
+static int step(varve_world *world, uint64_t budget_ns, varve_gc_progress *progress) {
+    uint64_t young_collected = 0;
+    int error = world->gc.cycle == NULL ? begin(world, &young_collected) : 0;
+    if (error != 0) return error;
+    world->gc.collecting = true;
+    int saved_errno = errno;
+    error = slice(world, budget_ns, progress);
+    progress->collected += young_collected;
+    errno = saved_errno;
+    world->gc.collecting = false;
+    if (error != 0) vv_gc_cycle_abandon(world);
+    return error;
+}
+
+int varve_gc_step(varve_world *world, uint64_t budget_ns, varve_gc_progress *out_progress) {
+    varve_gc_progress progress = {.done = false};
+    vv_world_check_thread(world);
+    if (world->gc.collecting) return -EBUSY;
+    int error = step(world, budget_ns, &progress);
+    if (error == 0 && out_progress != NULL) *out_progress = progress;
+    return error;
+}
+
+/* Without memory for an incremental collection the whole one does the work. */
+void vv_gc_cycle_automatic(varve_world *world) {
+    struct vv_gc *gc = &world->gc;
+    varve_gc_progress progress;
+    uint64_t budget_ns = (uint64_t)vv_max((size_t)gc->threshold[0], 1) * STEP_NS_PER_NEW_OBJECT;
+    if (gc->collecting) return;
+    if (budget_ns > gc->pause_ns) budget_ns = gc->pause_ns;
+    if (step(world, budget_ns, &progress) != 0) varve_gc_collect(world, 2);
+}

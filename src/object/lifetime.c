@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT
+ * From a block to an object and back.
+ *
+ * The end of an object, in order: its finalizer (which may save it), its weak references and their
+ * callbacks, then its type's dealloc, which ends further objects, to VV_DEALLOC_MAX_DEPTH frames.
+ * Deeper ones are linked into world->dying, through their reference count and scratch count, which
+ * have no other use any more, and are ended when the frames have unwound. So a list of any length
+ * goes in constant stack space, and shallow structures go in the order of CPython. */
+#include "object/builtin.h"
+#include "object/traverse.h"
+#include "object/weak.h"
+#include "object/world.h"
+
+/* --- birth --- */
+
+static bool gc_is_due(const struct vv_gc *gc) {
+    return gc->count[0] > gc->threshold[0] && gc->threshold[0] != 0 && gc->enabled &&
+           !gc->collecting;
+}
+
+#ifndef VARVE_GC_STRESS
+#define VARVE_GC_STRESS 0 /* 1: collect at every allocation, everything at every 16th */
+#endif
+
+static void count_birth(varve_world *world) {
+    world->gc.count[0]++;
+    if (VARVE_GC_STRESS && world->gc.enabled && !world->gc.collecting) {
+        varve_gc_collect(world, world->allocation_count % 16 == 0 ? 2 : 0);
+    } else if (vv_unlikely(gc_is_due(&world->gc))) {
+        vv_gc_automatic(world);
+    }
+}
+
+static void count_death(varve_world *world) {
+    if (world->gc.count[0] > 0) world->gc.count[0]--;
+}
+
+static varve_object *take(struct varve_type *type, size_t byte_count) {
+    varve_world *world = type->world;
+    if (vv_unlikely(vv_world_should_fail(world))) return NULL;
+    if (byte_count > VV_OBJECT_SMALL_MAX_BYTES) {
+        return vv_object_take_large(world, type->kind, byte_count);
+    }
+    struct vv_shelf *shelf = type->is_variable || type->shelf == NULL
+                                 ? vv_world_shelf(world, type->kind, byte_count)
+                                 : type->shelf;
+    return vv_object_take(shelf, world);
+}
+
+varve_object *vv_object_new(struct varve_type *type, size_t byte_count) {
+    vv_world_assert_inside(type->world);
+    if (type->kind == VV_SHELF_CYCLIC) count_birth(type->world);
+    varve_object *object = take(type, byte_count);
+    if (vv_unlikely(object == NULL)) {
+        if (type->kind == VV_SHELF_CYCLIC) count_death(type->world);
+        errno = ENOMEM;
+        return NULL;
+    }
+    object->refcount = 1;
+    object->type_index = type->index;
+    return object;
+}
+
+static varve_object *new_zeroed(varve_type *type, size_t byte_count) {
+    varve_object *object = vv_object_new(type, byte_count);
+    if (object == NULL) return NULL;
+    memset(object + 1, 0, byte_count - sizeof *object);
+    return object;
+}
+
+static varve_object *tracked(varve_type *type, varve_object *object) {
+    bool later = (type->spec.flags & VARVE_TYPE_TRACK_LATER) != 0;
+    if (object != NULL && type->kind == VV_SHELF_CYCLIC && !later) vv_object_track(object);
+    return object;
+}
+
+varve_object *varve_object_new(varve_type *type) {
+    vv_check(!type->is_variable, "varve: varve_object_new() with a type that has items");
+    return tracked(type, new_zeroed(type, type->spec.basic_bytes));
+}
+
+varve_object *varve_object_new_var(varve_type *type, size_t item_count) {
+    vv_check(type->is_variable, "varve: varve_object_new_var() with a type that has no items");
+    size_t byte_count;
+    if (__builtin_mul_overflow(item_count, type->spec.item_bytes, &byte_count) ||
+        __builtin_add_overflow(byte_count, type->spec.basic_bytes, &byte_count) ||
+        byte_count > VV_REGION_MAX_BYTES) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    varve_object *object = new_zeroed(type, byte_count);
+    if (object == NULL) return NULL;
+    ((varve_var_object *)object)->item_count = item_count;
+    return tracked(type, object);
+}
+
+void vv_object_discard(varve_object *object) {
+    struct vv_object_pool *pool = vv_object_pool_of(object);
+    if (pool->kind == VV_SHELF_CYCLIC) count_death(pool->world);
+    vv_object_give(pool, object);
+}
+
+/* --- finalizers --- */
+
+bool vv_object_wants_finalize(const varve_object *object, uint8_t state) {
+    if ((state & VV_STATE_FINALIZED) != 0) return false;
+    if (object->type_index == VV_TYPE_INSTANCE) {
+        return ((const struct vv_instance *)object)->cls->finalize != NULL;
+    }
+    return vv_type_of(object)->spec.finalize != NULL;
+}
+
+void vv_object_finalize(varve_object *object) {
+    *vv_object_state(object) |= VV_STATE_FINALIZED;
+    if (object->type_index == VV_TYPE_INSTANCE) {
+        const struct vv_class_object *cls = ((struct vv_instance *)object)->cls;
+        cls->finalize(object, cls->argument);
+    } else {
+        vv_type_of(object)->spec.finalize(object);
+    }
+}
+
+/* Runs the finalizer of an object without references. False: it lives on. */
+static bool finalize_and_die(varve_object *object) {
+    object->refcount = 1;
+    vv_object_finalize(object);
+    if (object->refcount == 1) {
+        object->refcount = 0;
+        return true;
+    }
+    if (object->refcount < VARVE_IMMORTAL) object->refcount--;
+    return false;
+}
+
+/* An object that its finalizer saved begins anew, as in CPython: it is of the youngest generation,
+ * and no candidate of the collection in whose course it died. */
+static void begin_anew(struct vv_object_pool *pool, uint8_t *state) {
+    if ((*state & VV_STATE_TRACKED) == 0) return;
+    *state &= VV_STATE_TRACKED | VV_STATE_FINALIZED | VV_STATE_WEAKREF;
+    vv_world_list_young(pool, 0);
+}
+
+/* --- death --- */
+
+static void link_dying(varve_world *world, struct vv_object_pool *pool, varve_object *object) {
+    uint64_t next = (uintptr_t)world->dying;
+    object->refcount = (uint32_t)(next >> 32);
+    pool->refs[vv_object_index(pool, object)] = (uint32_t)next;
+    world->dying = object;
+}
+
+static varve_object *unlink_dying(varve_world *world) {
+    varve_object *object = world->dying;
+    struct vv_object_pool *pool = vv_object_pool_of(object);
+    uint64_t next = (uint64_t)object->refcount << 32;
+    next |= pool->refs[vv_object_index(pool, object)];
+    world->dying = (varve_object *)(uintptr_t)next;
+    object->refcount = 0;
+    return object;
+}
+
+/* Ends what the object owns and gives back its block. */
+static void dealloc(struct vv_object_pool *pool, varve_object *object) {
+    varve_world *world = pool->world;
+    const struct varve_type *type = world->types[object->type_index];
+    world->dealloc_depth++;
+    if (type->spec.dealloc != NULL) {
+        type->spec.dealloc(object);
+    } else if (type->spec.clear != NULL) {
+        type->spec.clear(object);
+    }
+    world->dealloc_depth--;
+    if (pool->kind == VV_SHELF_CYCLIC) count_death(world);
+    vv_object_give(pool, object);
+}
+
+static void dealloc_or_wait(struct vv_object_pool *pool, varve_object *object) {
+    varve_world *world = pool->world;
+    if (world->dealloc_depth >= VV_DEALLOC_MAX_DEPTH) {
+        link_dying(world, pool, object);
+        return;
+    }
+    dealloc(pool, object);
+    while (world->dealloc_depth == 0 && world->dying != NULL) {
+        varve_object *next = unlink_dying(world);
+        dealloc(vv_object_pool_of(next), next);
+    }
+}
+
+void vv_object_die(varve_object *object) {
+    struct vv_object_pool *pool = vv_object_pool_of(object);
+    uint8_t *state = &pool->states[vv_object_index(pool, object)];
+    if (vv_object_wants_finalize(object, *state) && !finalize_and_die(object)) {
+        begin_anew(pool, state);
+        return;
+    }
+    if (vv_unlikely((*state & VV_STATE_WEAKREF) != 0)) {
+        *state &= (uint8_t)(VV_STATE_FINALIZED | VV_STATE_WEAKREF); /* no candidate any more */
+        vv_weak_object_dies(object);
+    }
+    if (pool->kind == VV_SHELF_LEAF) {
+        if (object->type_index == VV_TYPE_STR) vv_str_forget(object);
+        vv_object_give(pool, object);
+        return;
+    }
+    *state = VV_STATE_DYING;
+    dealloc_or_wait(pool, object);
+}
+
+/* Whether the address is that of an object's block, which a wild pointer may not be. */
+static bool is_object(const varve_object *object) {
+    return vv_region_contains(object) && vv_pool_record(object)->kind == VV_POOL_OBJECTS;
+}
+
+void varve_object_unreferenced(varve_object *object) {
+    vv_check(is_object(object), "varve: reference ended to an address that is no object");
+    if (object->refcount >= VARVE_IMMORTAL && object->type_index != 0) return;
+    vv_check(object->type_index != 0, "varve: an object was used after it was freed");
+    vv_check(object->refcount == 1, "varve: the reference count of an object fell below zero");
+    vv_world_assert_inside(vv_object_pool_of(object)->world);
+    int saved_errno = errno;
+    object->refcount = 0;
+    vv_object_die(object);
+    errno = saved_errno;
+}
+
+/* --- questions --- */
+
+int vv_traverse(varve_object *object, varve_visit visit, void *argument) {
+    return vv_traverse_inline(object, vv_object_pool_of(object)->world->types,
+                              /* with_classes */ true, visit, argument);
+}
+
+size_t vv_object_outer_bytes(const varve_object *object) {
+    size_t (*outer_bytes)(const varve_object *) = vv_type_of(object)->spec.outer_bytes;
+    return outer_bytes != NULL ? outer_bytes(object) : 0;
+}

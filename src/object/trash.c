@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT
+ * Freeing garbage in bulk.
+ *
+ * When all garbage is of built-in types, nobody can see in which order it goes. So references from
+ * garbage to garbage are not counted down one by one, which would touch every object at random:
+ * first the references to what lives are ended and the memory outside of blocks is freed, in order
+ * of address; then the blocks are given back, whole pools without looking at them. */
+#include "object/builtin.h"
+#include "object/gc_inner.h"
+#include "object/traverse.h"
+
+/* References that wait for the state of their target to come, oldest first. */
+struct release {
+    varve_object *ring[VV_EDGE_RING_COUNT];
+    uint32_t at;
+};
+
+static inline void end_unless_trash(varve_object *object) {
+    if (object == NULL || (*vv_object_state(object) & VV_STATE_CANDIDATE) != 0) return;
+    varve_decref(object);
+}
+
+VV_INLINE int release_reference(varve_object *child, void *argument) {
+    struct release *release = argument;
+    __builtin_prefetch(vv_object_state(child));
+    varve_object **place = &release->ring[release->at++ % VV_EDGE_RING_COUNT];
+    varve_object *oldest = *place;
+    *place = child;
+    end_unless_trash(oldest);
+    return 0;
+}
+
+/* The fields that lead to freed memory are reset, since a dealloc function of the program, which
+ * an ended reference may call, can look at all objects. */
+static void release_outer(varve_world *world, varve_object *object) {
+    if (object->type_index == VV_TYPE_LIST) {
+        struct vv_list *list = (struct vv_list *)object;
+        void *items = list->items;
+        list->count = list->capacity = 0;
+        list->items = NULL;
+        vv_world_release(world, items);
+    } else if (object->type_index == VV_TYPE_DICT || object->type_index == VV_TYPE_SET) {
+        struct vv_table *table = &((struct vv_dict *)object)->table;
+        void *slots = table->slots;
+        *table = (struct vv_table){.slots = NULL};
+        vv_world_release(world, slots);
+    }
+}
+
+struct release_pass {
+    varve_world *world;
+    struct release release;
+};
+
+static void release_object(varve_object *object, void *argument) {
+    struct release_pass *pass = argument;
+    vv_traverse_inline(object, pass->world->types, /* with_classes */ true, release_reference,
+                       &pass->release);
+    release_outer(pass->world, object);
+}
+
+static uint32_t count_in_pool(const struct vv_object_pool *pool) {
+    uint32_t count = 0;
+    for (uint32_t block = 0; block < pool->carved_count; block++) {
+        count += pool->states[block] >> 7; /* VV_STATE_CANDIDATE */
+    }
+    return count;
+}
+
+static void give_object(varve_object *object, void *argument) {
+    (void)argument;
+    vv_object_give(vv_object_pool_of(object), object);
+}
+
+void vv_trash_free(varve_world *world) {
+    struct release_pass pass = {.world = world};
+    size_t freed_count = 0;
+    vv_collect_each_trash(world, release_object, &pass);
+    for (uint32_t slot = 0; slot < VV_EDGE_RING_COUNT; slot++) {
+        varve_object *object = pass.release.ring[slot];
+        pass.release.ring[slot] = NULL;
+        end_unless_trash(object);
+    }
+    for (size_t index = 0; index < world->trash.count; index++) {
+        struct vv_object_pool *pool = world->trash.items[index];
+        uint32_t count = count_in_pool(pool);
+        freed_count += count;
+        if (count == pool->live_count) vv_object_give_all(pool);
+    }
+    vv_collect_each_trash(world, give_object, NULL);
+    int *young_count = &world->gc.count[0];
+    *young_count = (size_t)*young_count > freed_count ? *young_count - (int)freed_count : 0;
+}

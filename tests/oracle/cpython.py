@@ -1,0 +1,580 @@
+# SPDX-License-Identifier: MIT
+"""Runs a program (program.py) in this very CPython and returns what happened, as lines of text:
+those of oracle_driver.c are to be the same.
+
+A line is "NUMBER EVENT... RESULT...", for each operation in which anything happened:
+
+    fN     the finalizer of object N ran            dN     object N has died
+    cT.N   the callback of the weak reference N to object T ran; it counts as dead from now on
+    qT.N:X what a callback of N saw through another weak reference
+    uN     a finalizer or callback failed           gN=X   a collection within a finalizer found X
+    =...   results
+
+While a program with automatic collections runs, nothing here may make an object that the collector
+counts, or the collections would come earlier than in the driver: that is why this file looks as it
+does.
+"""
+import _ctypes
+import gc
+import sys
+import weakref
+
+from program import *
+
+slots = [None] * SLOT_COUNT
+saved = [None] * NUMBER_COUNT
+kinds = [""] * NUMBER_COUNT       # of objects: I F L D S T (tuple that stays tracked) t (one that
+hashables = [0] * NUMBER_COUNT    # may not) R; 1: hashable, 0: not, -1: depends on weak references
+actions = [0] * NUMBER_COUNT      # of finalizers and callbacks
+targets = [0] * NUMBER_COUNT      # of weak references
+asked = [0] * NUMBER_COUNT        # slots that callbacks ask
+numbers = {}                      # by address
+alive = set()
+events = []
+lines = []
+BALLAST = 200  # more than fill_free_lists() makes
+ballast = []
+
+
+class State:
+    __slots__ = ("number", "collecting", "exact", "automatic", "frozen", "frozen_base")
+
+
+state = State()
+
+
+class Watch(weakref.ref):
+    """Sees a canary die."""
+    __slots__ = ("number",)
+
+
+# CPython's only objects that can be watched and that the collector does not know: code.
+TEMPLATE = (lambda: None).__code__
+canaries = [None] * NUMBER_COUNT
+watches = [None] * NUMBER_COUNT
+
+
+def canary_dies(watch):
+    if watch.number in alive:
+        alive.discard(watch.number)
+        events.append(f"d{watch.number}")
+
+
+def breed(number):
+    """Makes the canary that take_canary() will give."""
+    canaries[number] = TEMPLATE.replace(co_firstlineno=number)
+    watches[number] = Watch(canaries[number], canary_dies)
+    watches[number].number = number
+
+
+def take_canary(number):
+    canary = canaries[number]
+    canaries[number] = None
+    return canary
+
+
+def breed_for(program):
+    for number, (code, a, b, c, d) in enumerate(program.operations):
+        if code <= TUPLE or code == WEAKREF:
+            breed(number)
+        if code == FINALIZED and (c == MAKE_LIST or c == MAKE_REF):
+            breed(number + FROM_FINALIZER)
+        if code == WEAKREF and c == KEPT_MAKES:
+            breed(number + FROM_CALLBACK)
+
+
+def bury(program):
+    """Those that were not taken die unseen."""
+    for number in range(len(program.operations)):
+        for index in (number, number + FROM_FINALIZER, number + FROM_CALLBACK):
+            watches[index] = canaries[index] = None
+
+
+class Instance:
+    __slots__ = ("a", "b", "c", "canary", "__weakref__")
+
+
+class Finalized(Instance):
+    __slots__ = ()
+
+    def __del__(self):
+        number = numbers[id(self)]
+        events.append(f"f{number}")
+        FINALIZER_ACTIONS[actions[number]](self, number)
+
+
+class Ref(weakref.ref):
+    __slots__ = ("canary",)
+
+
+class List(list):
+    __slots__ = ("__weakref__",)
+
+
+def register(thing, kind, number, hashable):
+    numbers[id(thing)] = number
+    alive.add(number)
+    kinds[number] = kind
+    hashables[number] = hashable
+
+
+def make_list(number):
+    thing = List() if state.automatic else []
+    thing.append(take_canary(number))
+    register(thing, "L", number, 0)
+    return thing
+
+
+def make_ref(target, number):
+    thing = Ref(target, called)
+    thing.canary = take_canary(number)
+    targets[number] = numbers[id(target)]
+    register(thing, "R", number, -1)
+    return thing
+
+
+# --- what finalizers and callbacks do ---
+
+def do_nothing(thing, number):
+    pass
+
+
+def save_self(thing, number):
+    saved[number] = thing
+
+
+def save_child(thing, number):
+    saved[number] = thing.a
+
+
+def may_lose(thing, depth):
+    """Whether a finalizer may let the object go. What dies in the middle of a collection must have
+    no finalizer: if it saved its object, that would be of another generation than one which is
+    saved from the collection, and which it is depends on the order of finalizers."""
+    if not state.collecting and not state.automatic:
+        return True
+    if kind_of(thing) != "I":
+        return kind_of(thing) == ""
+    return depth > 0 and (may_lose(thing.a, depth - 1) and may_lose(thing.b, depth - 1)
+                          and may_lose(thing.c, depth - 1))
+
+
+def lose_child(thing, number):
+    if may_lose(thing.a, 3):
+        thing.a = None
+
+
+def save_new_list(thing, number):
+    saved[number] = make_list(number + FROM_FINALIZER)
+
+
+def save_new_ref(thing, number):
+    actions[number + FROM_FINALIZER] = KEPT
+    saved[number] = make_ref(thing, number + FROM_FINALIZER)
+
+
+def try_collect(thing, number):
+    if state.collecting:  # elsewhere the result depends on what has died so far
+        events.append(f"g{number}={gc.collect()}")
+
+
+def move_child(thing, number):
+    if may_lose(thing.a, 3):
+        thing.a = thing.b
+
+
+def fail(thing, number):
+    raise ValueError(number)
+
+
+FINALIZER_ACTIONS = [do_nothing, save_self, save_child, lose_child, save_new_list, save_new_ref,
+                     try_collect, move_child, fail]
+
+
+def called(ref):
+    number = numbers[id(ref)]
+    events.append(f"c{targets[number]}.{number}")
+    alive.discard(number)
+    ref.canary = None
+    action = actions[number]
+    if action == LOOSE_ASKS:
+        if state.exact:
+            other = slots[asked[number]]
+            if type(other) is weakref.ref or type(other) is Ref:
+                events.append(f"q{targets[number]}.{number}:{number_in(other())}")
+    elif action == KEPT_MAKES:
+        saved[number + FROM_CALLBACK] = make_list(number + FROM_CALLBACK)
+    elif action == KEPT_FAILS:
+        raise ValueError(number)
+
+
+def failed(unraisable):
+    events.append(f"u{unraisable.exc_value.args[0]}")
+
+
+# --- operations ---
+
+def number_in(thing):
+    return -1 if thing is None else numbers[id(thing)]
+
+
+def kind_of(thing):
+    if thing is None:
+        return ""
+    if type(thing) is weakref.ref or numbers[id(thing)] not in alive:
+        return "W"
+    return kinds[numbers[id(thing)]]
+
+
+def instance(a, b, c, d):
+    thing = Instance()
+    thing.a = thing.b = thing.c = None
+    thing.canary = take_canary(state.number)
+    register(thing, "I", state.number, 1)
+    slots[a] = thing
+
+
+def finalized(a, b, c, d):
+    thing = Finalized()
+    thing.a = thing.b = thing.c = None
+    thing.canary = take_canary(state.number)
+    register(thing, "F", state.number, 1)
+    actions[state.number] = c
+    slots[a] = thing
+
+
+def list_(a, b, c, d):
+    slots[a] = make_list(state.number)
+
+
+def dict_(a, b, c, d):
+    thing = {-1: take_canary(state.number)}
+    register(thing, "D", state.number, 0)
+    slots[a] = thing
+
+
+def set_(a, b, c, d):
+    thing = set()
+    thing.add(take_canary(state.number))
+    register(thing, "S", state.number, 0)
+    slots[a] = thing
+
+
+def tuple_(a, b, c, d):
+    items = [take_canary(state.number)]
+    hashable = 1
+    for slot in (b, c, d):
+        kind = kind_of(slots[slot])
+        # How soon a tuple in a tuple is no longer tracked depends on the order of the collector.
+        if kind == "" or kind == "t":
+            continue
+        items.append(slots[slot])
+        item_hashable = -1 if kind == "W" else hashables[numbers[id(slots[slot])]]
+        if item_hashable == -1 or hashable == -1:
+            hashable = -1
+        elif item_hashable == 0:
+            hashable = 0
+    thing = tuple(items)
+    register(thing, "T" if len(thing) > 1 else "t", state.number, hashable)
+    slots[a] = thing
+
+
+def can_be_key(thing):
+    """Whether the object may be hashed at all in a program."""
+    kind = kind_of(thing)
+    return kind != "" and kind != "W" and hashables[numbers[id(thing)]] != -1
+
+
+def link(a, b, c, d):
+    holder, thing = slots[a], slots[b]
+    kind = kind_of(holder)
+    if thing is None or kind == "":
+        return
+    if kind == "I" or kind == "F":
+        setattr(holder, "abc"[c % 3], thing)
+    elif kind == "L":
+        holder.append(thing)
+    elif kind == "D":
+        link_in_dict(holder, thing, c, slots[d])
+    elif kind == "S" and can_be_key(thing):
+        if hashables[numbers[id(thing)]]:
+            holder.add(thing)
+        elif not state.automatic:  # exceptions are counted
+            add_unhashable(holder, thing)
+
+
+def add_unhashable(holder, thing):
+    try:
+        holder.add(thing)
+    except TypeError:
+        events.append("=unhashable")
+
+
+def link_in_dict(holder, thing, c, key):
+    if c % 2 == 0:
+        holder[c // 2 % 4] = thing
+    elif can_be_key(key):
+        try:
+            holder[key] = thing
+        except TypeError:
+            events.append("=unhashable")
+
+
+def unlink(a, b, c, d):
+    holder = slots[a]
+    kind = kind_of(holder)
+    if kind == "I" or kind == "F":
+        setattr(holder, "abc"[c % 3], None)
+    elif kind == "L":
+        if len(holder) > 1:
+            del holder[1 + c % (len(holder) - 1)]
+    elif kind == "D":
+        key = c // 2 % 4 if c % 2 == 0 else slots[b]
+        if (c % 2 == 0 or can_be_key(key) and hashables[numbers[id(key)]]) and key in holder:
+            del holder[key]
+    elif kind == "S" and can_be_key(slots[b]) and hashables[numbers[id(slots[b])]]:
+        holder.discard(slots[b])
+
+
+def drop(a, b, c, d):
+    slots[a] = None
+
+
+def copy(a, b, c, d):
+    slots[a] = slots[b]
+
+
+def load(a, b, c, d):
+    holder = slots[b]
+    kind = kind_of(holder)
+    thing = None
+    if kind == "I" or kind == "F":
+        thing = getattr(holder, "abc"[c % 3])
+    elif kind == "L" or kind == "T":
+        if len(holder) > 1:
+            thing = holder[1 + c % (len(holder) - 1)]
+    elif kind == "D":
+        thing = holder.get(c // 2 % 4)
+    if thing is not None:
+        slots[a] = thing
+
+
+def can_have_refs(thing):
+    kind = kind_of(thing)
+    return kind == "I" or kind == "F" or kind == "S" or kind == "L" and type(thing) is List
+
+
+def weakref_(a, b, c, d):
+    if kind_of(slots[b]) == "T":  # CPython's tuples have no weak references, and varve's neither
+        try:
+            weakref.ref(slots[b])
+        except TypeError:
+            events.append("=unsupported")
+    elif can_have_refs(slots[b]):
+        actions[state.number] = c
+        asked[state.number] = d
+        thing = make_ref(slots[b], state.number)
+        if c >= KEPT:
+            saved[state.number] = thing
+        slots[a] = thing
+
+
+def plain_ref(a, b, c, d):
+    if can_have_refs(slots[b]):
+        slots[a] = weakref.ref(slots[b])
+
+
+def ask(a, b, c, d):
+    kind = kind_of(slots[a])
+    if kind == "W" or kind == "R":
+        events.append(f"={number_in(slots[a]())}")
+
+
+def count_refs(a, b, c, d):
+    if can_have_refs(slots[a]):
+        events.append(f"={weakref.getweakrefcount(slots[a])}")
+
+
+def collect(a, b, c, d):
+    state.collecting = True
+    state.exact = a == 2 and not state.frozen
+    count = gc.collect(a)
+    state.collecting = state.exact = False
+    events.append(f"=collected={count}")
+    if not state.automatic:
+        show_objects()
+
+
+def show_objects():
+    """Generation (3: frozen, u: not tracked), whether finalized, and refcount of each object."""
+    generations = [{id(thing) for thing in gc.get_objects(generation)} for generation in range(3)]
+    addresses = {number: address for address, number in numbers.items()}
+    _, first, second = gc.get_count()
+    events.append(f"=counts={first},{second}")
+    for number in sorted(alive):
+        thing = _ctypes.PyObj_FromPtr(addresses[number])
+        where = [str(index) for index in range(3) if addresses[number] in generations[index]]
+        text = where[0] if where else "3" if gc.is_tracked(thing) else "u"
+        finalized = gc.is_finalized(thing) if kinds[number] == "F" else False
+        events.append(f"={number}:{text}{'f' if finalized else ''}*{sys.getrefcount(thing) - 2}")
+        del thing
+
+
+def freeze(a, b, c, d):
+    gc.freeze()
+    state.frozen = True
+    if state.frozen_base is not None:
+        events.append(f"=frozen={gc.get_freeze_count() - state.frozen_base}")
+    show_objects()
+
+
+def unfreeze(a, b, c, d):
+    gc.unfreeze()
+    state.frozen = False
+    state.frozen_base = None  # what is not the program's has been mixed with it
+    events.append(f"=frozen={gc.get_freeze_count()}")
+    show_objects()
+
+
+def saved_number(c):
+    """The c-th saved object, modulo their count. -1: there is none."""
+    count = number = 0
+    while number < NUMBER_COUNT:
+        if saved[number] is not None:
+            if c == count:
+                return number
+            count += 1
+        number = next_number(number)
+    return -1 if count == 0 else saved_number(c % count)
+
+
+def next_number(number):
+    """The next that an object can have so far."""
+    if number % FROM_FINALIZER == state.number:
+        return number - state.number + FROM_FINALIZER
+    return number + 1
+
+
+def forget(a, b, c, d):
+    number = saved_number(c)
+    if number >= 0:
+        saved[number] = None
+
+
+def recall(a, b, c, d):
+    number = saved_number(c)
+    if number >= 0:
+        slots[a] = saved[number]
+
+
+def referents(a, b, c, d):
+    if slots[a] is not None:
+        found = sorted(numbers[id(thing)] for thing in gc.get_referents(slots[a])
+                       if type(thing) in KNOWN and numbers[id(thing)] in alive)
+        events.append("=refers=" + ",".join(map(str, found)))
+
+
+KNOWN = {Instance, Finalized, list, List, dict, set, tuple, Ref}
+OPERATIONS = [instance, finalized, list_, dict_, set_, tuple_, link, unlink, drop, copy, load,
+              weakref_, plain_ref, ask, count_refs, collect, freeze, unfreeze, forget, recall,
+              referents]
+
+
+# --- whole programs ---
+
+def end_line(number):
+    if events:
+        lines.append(f"{number} " + " ".join(events))
+        events.clear()
+
+
+def run_operations(program, operations):
+    """`operations` is an iterator that lives as long as the program, so it is never counted."""
+    begin(program)
+    number = 0
+    for code, a, b, c, d in operations:
+        state.number = number
+        OPERATIONS[code](a, b, c, d)
+        end_line(number)
+        number += 1
+    finish(program)
+
+
+def fill_free_lists():
+    """Small tuples come and go with calls and callbacks; from now on they come from free lists."""
+    tuples = [tuple([None] * size) for size in range(1, 20) for _ in range(5)]
+    del tuples
+    thing = Instance()
+    thing.a = None
+    weakref.ref(thing)
+    Ref(thing, called).canary = None
+    getattr(thing, "a")
+    gc.get_count()
+    events.clear()
+    alive.clear()
+
+
+def begin(program):
+    gc.disable()
+    numbers.clear()
+    breed_for(program)
+    state.automatic = program.automatic is not None
+    state.frozen = state.collecting = state.exact = False
+    ballast[:] = [set() for _ in range(BALLAST)]
+    gc.freeze()
+    gc.collect()
+    fill_free_lists()
+    if program.automatic:
+        gc.set_threshold(*program.automatic)
+        gc.enable()
+    ballast.clear()  # each that dies counts one down, to 0
+    state.frozen_base = gc.get_freeze_count()
+
+
+def finish(program):
+    """Everything is let go; what finalizers saved, too."""
+    if program.automatic:
+        first, second, third = gc.get_count()
+        gc.disable()
+        events.append(f"=count={first},{second},{third}")
+        show_objects()
+        end_line("end")
+    for index in range(SLOT_COUNT):
+        slots[index] = None
+    end_line("slots")
+    if state.frozen:
+        gc.unfreeze()
+    for _ in range(4):
+        for index in range(NUMBER_COUNT):
+            saved[index] = None
+        end_line("saved")
+        state.collecting = True
+        state.exact = False
+        events.append(f"=collected={gc.collect()}")
+        state.collecting = False
+        end_line("finish")
+    bury(program)
+    lines.append(f"alive {len(alive)}")
+    alive.clear()
+
+
+def run(program):
+    """The lines of a program, and what the collector's statistics say has been collected."""
+    lines.clear()
+    gc.collect()  # so that nothing that is garbage is ever frozen
+    before = gc.get_stats()
+    run_operations(program, iter(program.operations))
+    after = gc.get_stats()
+    for generation in range(3):
+        difference = [after[generation][key] - before[generation][key]
+                      for key in ("collections", "collected", "uncollectable")]
+        if generation == 2:
+            difference[0] -= 1  # that of begin()
+        lines.append(f"stats {generation} " + " ".join(map(str, difference)))
+    return list(lines)
+
+
+def prepare():
+    sys.unraisablehook = failed
+    gc.unfreeze()
+    gc.collect()
