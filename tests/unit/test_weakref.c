@@ -173,12 +173,16 @@ TEST(types_without_weak_references_say_so) {
     begin();
     varve_object *object = varve_object_new(strict_type);
     varve_object *tuple = varve_tuple_new(world, 1, &object);
-    varve_object *refused[] = {object, tuple, varve_none(world), varve_bool(world, true)};
+    varve_object *values[] = {varve_int_new(world, 1000), varve_float_new(world, 0.5),
+                              varve_str_of(world, "text"), varve_bytes_new(world, "b", 1)};
+    varve_object *refused[] = {object,    tuple,     varve_none(world), varve_bool(world, true),
+                               values[0], values[1], values[2],         values[3]};
     for (size_t index = 0; index < VV_ARRAY_COUNT(refused); index++) {
         errno = 0;
         CHECK_EQ_PTR(varve_weakref_new(refused[index], NULL, NULL, NULL), NULL);
         CHECK_EQ(errno, EOPNOTSUPP);
     }
+    for (size_t index = 0; index < VV_ARRAY_COUNT(values); index++) varve_decref(values[index]);
     varve_decref(tuple);
     varve_decref(object);
     end();
