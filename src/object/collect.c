@@ -285,23 +285,10 @@ static int visit_ephemeron(varve_object *child, void *argument) {
     return visit_reached(child, argument);
 }
 
-/* In a world with ephemeron tables: whichever of table and key is reached last shows the value.
- * True: that is all that there is to be shown of the object. */
-static VV_NOINLINE bool show_ephemerons(struct propagation *propagation,
-                                        struct varve_type *const *types, varve_object *object) {
-    if ((types[object->type_index]->spec.flags & VV_TYPE_IS_EPHEMERONS) != 0) {
-        vv_ephemerons_show_table(object, visit_ephemeron, propagation);
-        return true;
-    }
-    if ((*vv_object_state(object) & VV_STATE_WEAKREF) != 0) {
-        vv_ephemerons_show_key(object, visit_ephemeron, propagation);
-    }
-    return false;
-}
-
 static inline void show_targets(struct propagation *propagation, struct varve_type *const *types,
                                 varve_object *object) {
-    if (vv_unlikely(propagation->has_ephemerons) && show_ephemerons(propagation, types, object)) {
+    if (vv_unlikely(propagation->has_ephemerons) &&
+        vv_ephemerons_show(object, vv_gc_is_reached, visit_ephemeron, propagation)) {
         return;
     }
     vv_traverse_inline(object, types, false, visit_reached, propagation);

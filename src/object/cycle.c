@@ -3,6 +3,7 @@
 
 #include "object/builtin.h"
 #include "object/traverse.h"
+#include "object/weak.h"
 #include "os/clock.h"
 
 #define CLOCK_INTERVAL 64u /* objects, some 3 us */
@@ -231,13 +232,24 @@ static bool subtract_in_pool(struct vv_gc_cycle *cycle, struct vv_object_pool *p
 
 /* --- mark --- */
 
+/* Not white. */
+static bool is_marked(const varve_object *object) {
+    uint8_t state = *vv_object_state(object);
+    return !is_suspect_state(state) || is_grey(state);
+}
+
+static int mark_ephemeron(varve_object *child, void *argument) {
+    return mark_edge(child, argument);
+}
+
 /* Shows what a grey object refers to and makes it black. False: the time is over before that. */
 static bool blacken(struct vv_gc_cycle *cycle, varve_object *object, struct vv_budget *budget) {
     if (vv_edge_count(object) > VV_EDGE_STRETCH) {
         cycle->large = object;
         if (!show_edges(cycle, object, budget)) return false;
         cycle->large = NULL;
-    } else {
+    } else if (!vv_ephemerons_exist(cycle->world) ||
+               !vv_ephemerons_show(object, is_marked, mark_ephemeron, cycle)) {
         vv_traverse_inline(object, cycle->world->types, false, mark_edge, cycle);
     }
     *vv_object_state(object) &= (uint8_t) ~(VV_STATE_SUSPECT | VV_STATE_REACHED);

@@ -56,31 +56,36 @@ bool vv_ephemerons_exist(const varve_world *world) {
     return world->weak->ephemerons_count > 0;
 }
 
-int vv_ephemerons_show_table(varve_object *object, varve_visit visit, void *argument) {
-    const struct vv_weak_table *table = (const struct vv_weak_table *)object;
+typedef bool (*reached_function)(const varve_object *object);
+
+static void show_table(const struct vv_weak_table *table, reached_function is_reached,
+                       varve_visit visit, void *argument) {
     for (uint32_t place = 0; place < table->entry_count; place++) {
         const struct vv_weak_entry *entry = &table->entries[place];
         if (entry->member == NULL) continue;
-        int result = visit(&entry->member->head, argument);
+        visit(&entry->member->head, argument);
         const varve_object *key = entry->member->object;
-        if (result == 0 && key != NULL && vv_gc_is_reached(key)) {
-            result = visit(entry->other, argument);
-        }
-        if (result != 0) return result;
+        if (key != NULL && is_reached(key)) visit(entry->other, argument);
     }
-    return 0;
 }
 
-int vv_ephemerons_show_key(varve_object *key, varve_visit visit, void *argument) {
+static void show_key(const varve_object *key, reached_function is_reached, varve_visit visit,
+                     void *argument) {
     for (struct vv_weakref *ref = vv_weak_list_first(key); ref != NULL; ref = ref->next) {
         if (ref->callback != vv_weak_member_died) continue;
         const struct vv_weak_table *table = vv_weak_table_of(ref);
-        if (table->head.type_index != VV_TYPE_EPHEMERONS || !vv_gc_is_reached(&table->head)) {
-            continue;
-        }
+        if (table->head.type_index != VV_TYPE_EPHEMERONS || !is_reached(&table->head)) continue;
         vv_assert(table->entries[ref->place].member == ref);
-        int result = visit(table->entries[ref->place].other, argument);
-        if (result != 0) return result;
+        visit(table->entries[ref->place].other, argument);
     }
-    return 0;
+}
+
+bool vv_ephemerons_show(varve_object *object, reached_function is_reached, varve_visit visit,
+                        void *argument) {
+    if (object->type_index != VV_TYPE_EPHEMERONS) {
+        show_key(object, is_reached, visit, argument);
+        return false;
+    }
+    show_table((const struct vv_weak_table *)object, is_reached, visit, argument);
+    return true;
 }

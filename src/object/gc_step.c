@@ -3,6 +3,7 @@
 #include "object/component.h"
 #include "object/gc_inner.h"
 #include "object/traverse.h"
+#include "object/weak.h"
 #include "os/clock.h"
 
 #include <errno.h>
@@ -139,14 +140,23 @@ VV_INLINE int subtract_edge(varve_object *child, void *argument) {
     return 0;
 }
 
+static int subtract_ephemeron(varve_object *child, void *argument) {
+    return subtract_edge(child, argument);
+}
+
+/* Also what tables outside of the batch hold for keys that are in it. */
 static void subtract(const struct batch *batch) {
     struct varve_type *const *types = batch->cycle->world->types;
+    bool has_ephemerons = vv_ephemerons_exist(batch->cycle->world);
     for (size_t index = 0; index < batch->count; index++) {
         varve_object *object = batch_object(batch, index);
         if (object == NULL) continue;
         struct vv_object_pool *pool = vv_object_pool_of(object);
         pool->refs[vv_object_index(pool, object)] += object->refcount;
         vv_traverse_inline(object, types, false, subtract_edge, NULL);
+        if (has_ephemerons && object->type_index != VV_TYPE_EPHEMERONS) {
+            vv_ephemerons_show(object, vv_gc_is_reached, subtract_ephemeron, NULL);
+        }
     }
 }
 
@@ -167,11 +177,18 @@ static int reach_edge(varve_object *child, void *argument) {
     return 0;
 }
 
+static void show_targets(struct batch *batch, varve_object *object) {
+    const varve_world *world = batch->cycle->world;
+    if (vv_ephemerons_exist(world) &&
+        vv_ephemerons_show(object, vv_gc_is_reached, reach_edge, batch)) {
+        return;
+    }
+    vv_traverse_inline(object, world->types, false, reach_edge, batch);
+}
+
 static void drain(struct batch *batch) {
-    struct varve_type *const *types = batch->cycle->world->types;
     while (batch->stack_count > 0) {
-        varve_object *object = batch->cycle->stack[--batch->stack_count];
-        vv_traverse_inline(object, types, false, reach_edge, batch);
+        show_targets(batch, batch->cycle->stack[--batch->stack_count]);
     }
 }
 
@@ -188,7 +205,7 @@ static void find_reached(struct batch *batch) {
         for (size_t index = 0; index < batch->count; index++) {
             varve_object *object = batch_object(batch, index);
             if (object == NULL || (*vv_object_state(object) & VV_STATE_REACHED) == 0) continue;
-            vv_traverse(object, reach_edge, batch);
+            show_targets(batch, object);
             drain(batch);
         }
     }

@@ -35,15 +35,15 @@ size_t vv_weak_run_callbacks(varve_world *world);
 
 /* Ephemeron tables (types with VV_TYPE_IS_EPHEMERONS). Their traverse shows keys' weak references
  * and values as owned, which is what the collector subtracts. When it marks, and there are tables
- * in the world, it goes by these instead: for a table that is reached, show_table() visits the weak
- * references, and the values whose keys vv_gc_is_reached(); for any other object that is reached
- * and has VV_STATE_WEAKREF, show_key() visits its values in the tables that are reached. So
- * whichever of table and key is reached last shows the value, and each is looked at once. */
+ * in the world, it calls vv_ephemerons_show() for each object that is reached: for a table this
+ * visits the weak references, and the values whose keys are reached, and returns true: there is
+ * nothing else to be shown. For another object it visits its values in the tables that are reached.
+ * So whichever of table and key is reached last shows the value, and each is looked at once. */
 bool vv_ephemerons_exist(const varve_world *world);
-int vv_ephemerons_show_table(varve_object *table, varve_visit visit, void *argument);
-int vv_ephemerons_show_key(varve_object *key, varve_visit visit, void *argument);
+bool vv_ephemerons_show(varve_object *object, bool (*is_reached)(const varve_object *object),
+                        varve_visit visit, void *argument);
 
-/* For these, during a collection: whether the object is known to be garbage / whether
+/* During a collection: whether the object is known to be garbage / whether
  * something that is not garbage refers to it (always true of objects that are no candidates). */
 bool vv_gc_is_trash(const varve_object *object);
 bool vv_gc_is_reached(const varve_object *object);
