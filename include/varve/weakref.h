@@ -14,7 +14,8 @@
  * objects die: what dies during a walk is not shown, nothing else is skipped or shown twice, and
  * lengths count what lives. An entry whose object has gone leaves at once what it held strongly;
  * its place in the table is kept until the table grows. The caller of every function is inside the
- * world. Where nothing else is said, an operation takes about 50 ns. */
+ * world. Where nothing else is said, an operation takes 10 to 100 ns on what is in the
+ * cache, and some 250 ns in tables of 200,000 entries. */
 #ifndef VARVE_WEAKREF_H
 #define VARVE_WEAKREF_H
 
