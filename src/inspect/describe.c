@@ -2,6 +2,7 @@
 #include "inspect/describe.h"
 
 #include "object/layout.h"
+#include "object/traced.h"
 #include "varve/inspect.h"
 
 #include <string.h>
@@ -156,5 +157,12 @@ size_t varve_describe_reference(const varve_object *holder, const varve_object *
                                 size_t capacity) {
     struct vv_text text = vv_text_in(buffer, capacity);
     vv_describe_reference(&text, holder, child);
+    return end(&text);
+}
+
+size_t varve_describe_allocation(const varve_object *object, char *buffer, size_t capacity) {
+    struct vv_text text = vv_text_in(buffer, capacity);
+    uint32_t site = vv_object_site(object);
+    if (site > VV_SITE_UNKNOWN) vv_hooks->describe_site(site, &text);
     return end(&text);
 }

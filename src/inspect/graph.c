@@ -81,7 +81,8 @@ static int add_edges(struct building *building) {
     for (uint32_t node = 0; node < graph->node_count; node++) {
         graph->edge_begins[node] = (uint32_t)graph->edge_count;
         if (graph->objects[node] == NULL) continue;
-        int result = vv_traverse_inline(graph->objects[node], types, add_edge, building);
+        int result = vv_traverse_inline(graph->objects[node], types, /* with_classes */ true,
+                                        add_edge, building);
         if (result < 0) return result;
     }
     graph->edge_begins[graph->node_count] = (uint32_t)graph->edge_count;

@@ -240,8 +240,8 @@ static int list_types(struct check *check, struct rows *rows) {
         if (rows->count == check->options.top_count) break;
         int64_t late_bytes = late_growth_of_type(check, &growth[index]);
         if (late_bytes <= 0 || growth[index].bytes <= late_bytes) continue;
-        result = add_row(check, rows, growth[index].name, growth[index].bytes,
-                         growth[index].objects);
+        result =
+            add_row(check, rows, growth[index].name, growth[index].bytes, growth[index].objects);
     }
     varve_free(growth);
     return result;
@@ -303,8 +303,8 @@ static bool take_series(struct check *check) {
     int64_t **all[] = {&check->series.heap_bytes, &check->series.heap_blocks,
                        &check->series.traced_bytes, &check->series.objects};
     for (size_t index = 0; index < VV_ARRAY_COUNT(all); index++) {
-        *all[index] = vv_scratch_take_array(check->scratch, check->options.iterations + 1,
-                                            sizeof(int64_t));
+        *all[index] =
+            vv_scratch_take_array(check->scratch, check->options.iterations + 1, sizeof(int64_t));
         if (*all[index] == NULL) return false;
     }
     return true;

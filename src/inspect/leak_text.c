@@ -39,8 +39,9 @@ static void send_verdict(const struct out *out, const varve_leak_report *report)
         send(out, &text);
         return;
     }
-    vv_text_add(&text, report->verdict == VARVE_LEAK_GROWS ? "LEAK: each leaves "
-                                                           : "unsure: it grew, but not steadily, by ");
+    vv_text_add(&text, report->verdict == VARVE_LEAK_GROWS
+                           ? "LEAK: each leaves "
+                           : "unsure: it grew, but not steadily, by ");
     add_bytes(&text, report->bytes_per_iteration);
     vv_text_add(&text, " in ");
     add_tenths(&text, report->blocks_per_iteration);

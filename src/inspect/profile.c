@@ -146,8 +146,8 @@ static int keep_growth(const varve_profile *profile, const varve_statistics *all
 static void set_peak(const varve_profile *profile, size_t peak_bytes, bool is_the_runs,
                      varve_profile_result *result) {
     size_t highest = vv_max(profile->seen_peak_bytes, peak_bytes);
-    result->peak_is_known = profile->thread_id == 0 &&
-                            (!is_the_runs || highest > profile->begin_peak_bytes);
+    result->peak_is_known =
+        profile->thread_id == 0 && (!is_the_runs || highest > profile->begin_peak_bytes);
     if (result->peak_is_known && highest > profile->begin_bytes) {
         result->peak_bytes = highest - profile->begin_bytes;
     }

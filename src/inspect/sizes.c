@@ -44,10 +44,6 @@ size_t vv_own_requested_bytes(const varve_object *object, const struct varve_typ
 }
 
 size_t vv_outer_heap_bytes(const varve_object *object, const struct varve_type *type) {
-    if (object->type_index == VV_TYPE_CLASS) {
-        const struct vv_class_object *cls = (const struct vv_class_object *)object;
-        return vv_heap_block_bytes(cls->name) + vv_heap_block_bytes(cls->names);
-    }
     return type->spec.outer_bytes != NULL ? type->spec.outer_bytes(object) : 0;
 }
 
@@ -73,14 +69,22 @@ struct walk {
     bool *is_stopped; /* by type index; NULL: no type is */
     bool requested;
     bool counts_leaves_at_once;
+    uint64_t
+        rich_leaf_sizes; /* sizes of leaves that may own more than their block: see rich_bit() */
     varve_deep_size size;
 };
+
+/* A bit for a block size; sizes that share one are treated alike. */
+VV_INLINE uint64_t rich_bit(size_t block_bytes) {
+    return (uint64_t)1 << (block_bytes / 16 & 63);
+}
 
 VV_INLINE int see(varve_object *object, void *argument) {
     struct walk *walk = argument;
     const struct vv_object_pool *pool = vv_object_pool_of(object);
     if (!vv_marks_add(&walk->marks, pool, object)) return 0;
-    if (pool->kind == VV_SHELF_LEAF && walk->counts_leaves_at_once) {
+    if (pool->kind == VV_SHELF_LEAF && walk->counts_leaves_at_once &&
+        (walk->rich_leaf_sizes & rich_bit(pool->block_bytes)) == 0) {
         walk->size.bytes += vv_block_and_plane_bytes(pool);
         walk->size.objects++;
         return 0;
@@ -99,11 +103,7 @@ VV_INLINE bool count(struct walk *walk, const varve_object *object) {
 }
 
 VV_INLINE int see_referents(struct walk *walk, varve_object *object) {
-    if (object->type_index == VV_TYPE_INSTANCE) { /* not its class */
-        const struct vv_instance *instance = (const struct vv_instance *)object;
-        return vv_traverse_items(instance->values, vv_instance_value_count(instance), see, walk);
-    }
-    return vv_traverse_inline(object, walk->types, see, walk);
+    return vv_traverse_inline(object, walk->types, /* with_classes */ false, see, walk);
 }
 
 /* Depth first, through a short queue of objects that are being fetched. */
@@ -142,15 +142,16 @@ static int walk_to_depth(struct walk *walk, unsigned max_depth) {
     return 0;
 }
 
-/* Whether all that is to be said of a leaf is the size of its block. */
-static bool leaves_are_plain(const varve_world *world) {
+/* The sizes of leaves that own something outside of their block. */
+static uint64_t find_rich_leaves(const varve_world *world) {
+    uint64_t sizes = 0;
     for (uint32_t index = 1; index < world->type_count; index++) {
         const struct varve_type *type = world->types[index];
-        if (type != NULL && type->kind == VV_SHELF_LEAF && type->spec.outer_bytes != NULL) {
-            return false;
-        }
+        if (type == NULL || type->kind != VV_SHELF_LEAF || type->spec.outer_bytes == NULL) continue;
+        sizes |= type->is_variable || type->shelf == NULL ? UINT64_MAX
+                                                          : rich_bit(type->shelf->block_bytes);
     }
-    return true;
+    return sizes;
 }
 
 static int begin_walk(struct walk *walk, const varve_deep_sizeof_options *options) {
@@ -176,8 +177,8 @@ int varve_deep_sizeof(varve_object *object, const varve_deep_sizeof_options *opt
     varve_world *world = vv_object_pool_of(object)->world;
     struct walk walk = {.world = world, .types = world->types};
     walk.requested = options != NULL && options->requested;
-    walk.counts_leaves_at_once =
-        !walk.requested && leaves_are_plain(world) && (options == NULL || options->stop_count == 0);
+    walk.counts_leaves_at_once = !walk.requested && (options == NULL || options->stop_count == 0);
+    walk.rich_leaf_sizes = find_rich_leaves(world);
     vv_world_assert_inside(world);
     int result = begin_walk(&walk, options);
     if (result == 0) result = see(object, &walk);
