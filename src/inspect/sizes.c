@@ -17,7 +17,7 @@ static size_t requested_block_bytes(const varve_object *object, const struct var
     case VV_TYPE_INT: return sizeof(struct vv_int);
     case VV_TYPE_FLOAT: return sizeof(struct vv_float);
     case VV_TYPE_STR:
-        return sizeof(struct vv_str) + ((const struct vv_str *)object)->byte_count + 1;
+        return offsetof(struct vv_str, text) + ((const struct vv_str *)object)->byte_count + 1;
     case VV_TYPE_BYTES:
         return sizeof(struct vv_bytes) + ((const struct vv_bytes *)object)->byte_count + 1;
     case VV_TYPE_LIST: return sizeof(struct vv_list);

@@ -47,6 +47,14 @@ static bool rises_on(const int64_t *series, size_t iteration_count) {
     return rise_count * 3 >= iteration_count && last_rise * 3 > iteration_count * 2;
 }
 
+static int64_t highest(const int64_t *series, size_t count) {
+    int64_t result = series[0];
+    for (size_t index = 1; index < count; index++) {
+        if (series[index] > result) result = series[index];
+    }
+    return result;
+}
+
 int vv_trend_of(const int64_t *series, size_t iteration_count, double tolerance,
                 struct vv_scratch *scratch, struct vv_trend *out_trend) {
     size_t pair_count = iteration_count * (iteration_count + 1) / 2;
@@ -58,7 +66,7 @@ int vv_trend_of(const int64_t *series, size_t iteration_count, double tolerance,
     out_trend->slope = pairs.count > 0 ? median(&pairs) : 0;
     double order = (double)pairs.order / (double)vv_max(pairs.count, 1);
     size_t half = iteration_count / 2;
-    int64_t late_growth = series[iteration_count] - series[half];
+    int64_t late_growth = series[iteration_count] - highest(series, half + 1);
     if (iteration_count >= ITERATIONS_MIN && out_trend->slope > tolerance &&
         order >= ORDER_OF_GROWTH && rises_on(series, iteration_count)) {
         out_trend->kind = VV_TREND_GROWS;

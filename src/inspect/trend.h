@@ -17,7 +17,7 @@
 
 enum vv_trend_kind {
     VV_TREND_FLAT,
-    VV_TREND_UNSTEADY, /* it grew in the second half, but not steadily */
+    VV_TREND_UNSTEADY, /* it ends above all of the first half, but did not grow steadily */
     VV_TREND_GROWS,
 };
 
