@@ -126,9 +126,10 @@ VARVE_API int varve_weak_set_is_subset(varve_object *set, varve_object *containe
 VARVE_API int varve_weak_set_is_disjoint(varve_object *set, varve_object *container);
 
 /* An ephemeron table: a weak-key dict by identity in which a value is kept alive by the table only
- * while its key is alive by other means; so a value may refer to its key. Only keys that can be part
- * of a cycle can be found dead behind their values: others count as alive as long as they exist.
- * The table must be in the generation that is collected, or an older one holds its values. */
+ * while its key is alive by other means; so a value may refer to its key. Only keys that can be
+ * part of a cycle can be found dead behind their values: others count as alive as long as they
+ * exist. The table must be in the generation that is collected, or an older one holds its values.
+ */
 VARVE_API varve_object *varve_ephemerons_new(varve_world *world);
 VARVE_API int varve_ephemerons_set(varve_object *table, varve_object *key, varve_object *value);
 VARVE_API int varve_ephemerons_get(varve_object *table, varve_object *key,
@@ -141,8 +142,8 @@ VARVE_API void varve_ephemerons_clear(varve_object *table);
 
 /* For the three kinds of weak dicts (keys of ephemerons as said above). setdefault: 0: the key's
  * value, 1: there was none, and it is `value` now; a new reference in either case. take: 1 and the
- * value of an entry that is no more, 0: there was none. update: from a weak dict or a dict; one that
- * fails midway has done a part of it. */
+ * value of an entry that is no more, 0: there was none. update: from a weak dict or a dict; one
+ * that fails midway has done a part of it. */
 VARVE_API int varve_weak_dict_setdefault(varve_object *dict, varve_object *key, varve_object *value,
                                          varve_object **out_value);
 VARVE_API int varve_weak_dict_take(varve_object *dict, varve_object *key, varve_object **out_value);
@@ -164,8 +165,8 @@ VARVE_API int varve_weak_table_pop(varve_object *table, varve_object **out_key,
 /* Calls function(argument) once: when the object goes, when varve_finalize_call() is called, or,
  * unless at_exit is off, when the world is freed, newest first; those that are made meanwhile come
  * next. A new reference; the world keeps the finalizer alive until it has run. `held` may be NULL,
- * or an object that the finalizer owns until it has run. NULL with ENOMEM or EOPNOTSUPP. A finalizer
- * that is made after those of the world's end have run is dead. */
+ * or an object that the finalizer owns until it has run. NULL with ENOMEM or EOPNOTSUPP. A
+ * finalizer that is made after those of the world's end have run is dead. */
 VARVE_API varve_object *varve_finalize_new(varve_object *object, void (*function)(void *argument),
                                            void *argument, varve_object *held);
 

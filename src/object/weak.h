@@ -34,8 +34,8 @@ void vv_weak_trash(varve_object *object);
 size_t vv_weak_run_callbacks(varve_world *world);
 
 /* Ephemeron tables (types with VV_TYPE_IS_EPHEMERONS). Their traverse shows keys' weak references
- * and values as owned, which is what the collector subtracts. When it marks, and there are tables in
- * the world, it goes by these instead: for a table that is reached, show_table() visits the weak
+ * and values as owned, which is what the collector subtracts. When it marks, and there are tables
+ * in the world, it goes by these instead: for a table that is reached, show_table() visits the weak
  * references, and the values whose keys vv_gc_is_reached(); for any other object that is reached
  * and has VV_STATE_WEAKREF, show_key() visits its values in the tables that are reached. So
  * whichever of table and key is reached last shows the value, and each is looked at once. */

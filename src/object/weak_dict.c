@@ -10,8 +10,7 @@ static struct vv_weak_table *as_table(varve_object *object, uint32_t type_index)
     return (struct vv_weak_table *)object;
 }
 
-static const struct vv_weak_table *as_const_table(const varve_object *object,
-                                                  uint32_t type_index) {
+static const struct vv_weak_table *as_const_table(const varve_object *object, uint32_t type_index) {
     vv_check(object->type_index == type_index,
              "varve: an object that is no weak table of this kind was used as one");
     return (const struct vv_weak_table *)object;
@@ -32,7 +31,7 @@ static int get(struct vv_weak_table *table, varve_object *key, varve_object **ou
     return vv_weak_table_read(table, place, NULL, out_value);
 }
 
-static int delete(struct vv_weak_table *table, varve_object *key) {
+static int delete (struct vv_weak_table *table, varve_object *key) {
     int result = vv_weak_table_discard(table, key);
     if (result > 0) return 0;
     return result == 0 ? -ENOENT : result;

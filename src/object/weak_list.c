@@ -80,8 +80,7 @@ struct vv_weakref *vv_weak_list_first(const varve_object *object) {
 }
 
 /* Between two neighbours; `previous` NULL: first. */
-static void insert(struct vv_weak_slot *slot, struct vv_weakref *ref,
-                   struct vv_weakref *previous) {
+static void insert(struct vv_weak_slot *slot, struct vv_weakref *ref, struct vv_weakref *previous) {
     struct vv_weakref *next = previous != NULL ? previous->next : slot->first;
     ref->previous = previous;
     ref->next = next;
@@ -103,8 +102,8 @@ int vv_weak_list_add(struct vv_weakref *ref, varve_object *object) {
         weak->used_count++;
         *vv_object_state(object) |= VV_STATE_WEAKREF;
     }
-    bool behind = slot->first != NULL && vv_weakref_is_shared(slot->first) &&
-                  !vv_weakref_is_shared(ref);
+    bool behind =
+        slot->first != NULL && vv_weakref_is_shared(slot->first) && !vv_weakref_is_shared(ref);
     insert(slot, ref, behind ? slot->first : NULL);
     ref->object = object;
     vv_audit(vv_weak_list_check(object));

@@ -43,10 +43,10 @@ struct vv_weak {
     struct vv_weakref *pending_last;
     struct vv_weakref *dropped; /* what they held ends when the stack is shallow again */
     unsigned drop_depth;
-    unsigned equal_depth; /* comparisons within each other */
+    unsigned equal_depth;        /* comparisons within each other */
     struct vv_finalizer *newest; /* all that are alive */
     bool exit_is_registered;
-    bool is_over;       /* the world is at its end: finalizers run no more */
+    bool is_over;            /* the world is at its end: finalizers run no more */
     size_t table_count;      /* weak tables there are */
     size_t ephemerons_count; /* and how many of them are of ephemerons */
 };

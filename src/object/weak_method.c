@@ -25,17 +25,16 @@ static void code_died(varve_object *code_ref, void *argument) {
     varve_decref(&method->ref.head);
 }
 
-varve_object *varve_weak_method_new(varve_object *object, varve_method function,
-                                    varve_object *code, varve_weak_callback callback,
-                                    void *argument, varve_object *held) {
+varve_object *varve_weak_method_new(varve_object *object, varve_method function, varve_object *code,
+                                    varve_weak_callback callback, void *argument,
+                                    varve_object *held) {
     vv_world_assert_inside(varve_world_of(object));
     struct vv_weak_method *method = (struct vv_weak_method *)vv_weakref_make(
         VV_TYPE_WEAK_METHOD, object, callback, argument, held);
     if (method == NULL) return NULL;
     method->function = function;
     if (code == NULL) return &method->ref.head;
-    method->code_ref =
-        vv_weakref_make(VV_TYPE_WEAKREF, code, code_died, method, /* held */ NULL);
+    method->code_ref = vv_weakref_make(VV_TYPE_WEAKREF, code, code_died, method, /* held */ NULL);
     if (method->code_ref != NULL) return &method->ref.head;
     int error = errno;
     varve_decref(&method->ref.head);

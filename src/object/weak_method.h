@@ -9,8 +9,8 @@
  * its own, which the pair owns and whose callback ends the pair. */
 struct vv_weak_method {
     struct vv_weakref ref;
-    varve_method function;        /* const */
-    struct vv_weakref *code_ref;  /* own; NULL: no code */
+    varve_method function;       /* const */
+    struct vv_weakref *code_ref; /* own; NULL: no code */
 };
 
 /* Whether the code is still there, or there never was any. */

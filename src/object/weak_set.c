@@ -126,8 +126,7 @@ static int toggle(struct vv_weak_table *set, varve_object *item) {
 }
 
 static int update_from_self(struct vv_weak_table *set, varve_set_operation operation) {
-    bool empties =
-        operation == VARVE_SET_DIFFERENCE || operation == VARVE_SET_SYMMETRIC_DIFFERENCE;
+    bool empties = operation == VARVE_SET_DIFFERENCE || operation == VARVE_SET_SYMMETRIC_DIFFERENCE;
     if (empties) vv_weak_table_clear(set);
     return 0;
 }

@@ -196,8 +196,8 @@ static int has_key(struct vv_weak_table *table, const struct vv_weak_entry *entr
 }
 
 /* Looks along the slots; *out_restart: an equality function has changed the table. */
-static int probe(struct vv_weak_table *table, varve_object *key, uint64_t hash,
-                 uint32_t *out_place, bool *out_restart) {
+static int probe(struct vv_weak_table *table, varve_object *key, uint64_t hash, uint32_t *out_place,
+                 bool *out_restart) {
     *out_restart = false;
     for (size_t index = home_of(table, hash);; index = (index + 1) & mask_of(table)) {
         uint32_t slot = table->slots[index];

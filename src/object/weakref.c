@@ -56,8 +56,7 @@ varve_object *varve_weakref_new(varve_object *object, varve_weak_callback callba
     bool shared = callback == NULL && held == NULL;
     struct vv_weakref *there = shared ? shared_of(object) : NULL;
     if (there != NULL) return varve_incref(&there->head);
-    struct vv_weakref *ref =
-        vv_weakref_make(VV_TYPE_WEAKREF, object, callback, argument, held);
+    struct vv_weakref *ref = vv_weakref_make(VV_TYPE_WEAKREF, object, callback, argument, held);
     if (ref == NULL || !shared) return (varve_object *)ref;
     /* Making it may have run a collection, whose callbacks may have made one, too. */
     there = ref->next;
@@ -88,8 +87,8 @@ bool varve_weakref_is_alive(const varve_object *object) {
 
 varve_weak_callback varve_weakref_callback(const varve_object *object, void **out_argument) {
     const struct vv_weakref *ref = as_weakref(object);
-    bool is_own = ref->head.type_index == VV_TYPE_WEAKREF ||
-                  ref->head.type_index == VV_TYPE_WEAK_METHOD;
+    bool is_own =
+        ref->head.type_index == VV_TYPE_WEAKREF || ref->head.type_index == VV_TYPE_WEAK_METHOD;
     if (!is_own || ref->callback == NULL) return NULL;
     if (out_argument != NULL) *out_argument = ref->argument;
     return ref->callback;
