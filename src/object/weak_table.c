@@ -72,7 +72,7 @@ static bool rebuild(struct vv_weak_table *table) {
     table->slot_shift = slot_shift;
     table->capacity = capacity;
     table->entry_count = 0;
-    table->version++;
+    table->layout++;
     for (uint32_t index = 0; index < old_count; index++) {
         if (old[index].member == NULL) continue;
         uint32_t place = table->entry_count++;
@@ -91,7 +91,7 @@ static bool reserve(struct vv_weak_table *table) {
 
 /* Looks at all entries, so not every time. */
 static void audit(const struct vv_weak_table *table) {
-    vv_audit(VARVE_AUDIT && (table->used_count < 32 || table->version % 64 == 0)
+    vv_audit(VARVE_AUDIT && (table->used_count < 32 || table->next_ordinal % 64 == 0)
                  ? vv_weak_table_check(table)
                  : NULL);
     (void)table;
@@ -120,7 +120,6 @@ static struct vv_weak_entry take(struct vv_weak_table *table, uint32_t place) {
     entry->member = NULL;
     entry->other = NULL;
     table->used_count--;
-    table->version++;
     audit(table);
     return taken;
 }
@@ -133,7 +132,6 @@ static void append(struct vv_weak_table *table, struct vv_weakref *member, varve
         (struct vv_weak_entry){member, varve_xincref(other), hash, table->next_ordinal++};
     member->place = place;
     table->used_count++;
-    table->version++;
     audit(table);
 }
 
@@ -186,7 +184,6 @@ int vv_weak_table_hash(const struct vv_weak_table *table, varve_object *key, uin
 static int has_key(struct vv_weak_table *table, const struct vv_weak_entry *entry,
                    varve_object *key) {
     varve_object *there = holds_keys(table) ? entry->member->object : entry->other;
-    if (there == NULL) return 0;
     if (there == key) return 1;
     if (table->by_identity) return 0;
     varve_incref(there);
@@ -195,20 +192,28 @@ static int has_key(struct vv_weak_table *table, const struct vv_weak_entry *entr
     return result;
 }
 
+/* Whether an entry that was compared with is not there any more, or somewhere else. */
+static bool has_gone(const struct vv_weak_table *table, uint32_t place, uint64_t layout) {
+    if (table->layout != layout) return true;
+    const struct vv_weakref *member = table->entries[place].member;
+    return member == NULL || (holds_keys(table) && member->object == NULL);
+}
+
 /* Looks along the slots; *out_restart: an equality function has changed the table. */
 static int probe(struct vv_weak_table *table, varve_object *key, uint64_t hash, uint32_t *out_place,
                  bool *out_restart) {
     *out_restart = false;
     for (size_t index = home_of(table, hash);; index = (index + 1) & mask_of(table)) {
-        uint32_t slot = table->slots[index];
+        uint32_t slot = table->slots[index], place = slot - SLOT_FIRST;
         if (slot == SLOT_EMPTY) return 0;
-        if (slot == SLOT_REMOVED || table->entries[slot - SLOT_FIRST].hash != hash) continue;
-        uint64_t version = table->version;
-        int result = has_key(table, &table->entries[slot - SLOT_FIRST], key);
-        *out_restart = table->version != version;
+        if (slot == SLOT_REMOVED || table->entries[place].hash != hash) continue;
+        if (has_gone(table, place, table->layout)) continue;
+        uint64_t layout = table->layout;
+        int result = has_key(table, &table->entries[place], key);
+        *out_restart = has_gone(table, place, layout);
         if (*out_restart || result < 0) return result;
         if (result == 0) continue;
-        *out_place = slot - SLOT_FIRST;
+        *out_place = place;
         return 1;
     }
 }
@@ -239,7 +244,6 @@ static void exchange(struct vv_weak_table *table, uint32_t place, struct vv_weak
     uncount(table, old);
     entry->member = member;
     member->place = place;
-    table->version++;
     member_end(old);
 }
 
@@ -340,7 +344,7 @@ void vv_weak_table_clear(struct vv_weak_table *table) {
     table->entries = NULL;
     table->slot_shift = table->capacity = table->entry_count = 0;
     table->used_count = table->dead_count = table->stale_count = 0;
-    table->version++;
+    table->layout++;
     for (uint32_t place = 0; place < entry_count; place++) {
         if (entries[place].member != NULL) detach(entries[place].member);
     }

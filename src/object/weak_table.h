@@ -37,7 +37,7 @@ struct vv_weak_table {
     uint32_t next_place; /* where the last walk went on: a guess */
     bool by_identity;    /* const: keys are compared by address */
     uint64_t next_ordinal;
-    uint64_t version; /* changes with every entry that comes or goes */
+    uint64_t layout; /* changes when entries change their places */
 };
 
 static inline bool vv_is_weak_table(const varve_object *object) {
