@@ -91,7 +91,7 @@ static bool reserve(struct vv_weak_table *table) {
 
 /* Looks at all entries, so not every time. */
 static void audit(const struct vv_weak_table *table) {
-    vv_audit(VARVE_AUDIT && (table->used_count < 32 || table->next_ordinal % 64 == 0)
+    vv_audit(VARVE_AUDIT && (table->used_count < 32 || table->used_count % 1024 == 0)
                  ? vv_weak_table_check(table)
                  : NULL);
     (void)table;
