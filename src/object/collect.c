@@ -279,11 +279,27 @@ static void flush_ring(struct propagation *propagation) {
     }
 }
 
+static int visit_ephemeron(varve_object *child, void *argument) {
+    return visit_reached(child, argument);
+}
+
+/* In a world with ephemeron tables: whichever of table and key is reached last shows the value.
+ * True: that is all that there is to be shown of the object. */
+static VV_NOINLINE bool show_ephemerons(struct propagation *propagation,
+                                        struct varve_type *const *types, varve_object *object) {
+    if ((types[object->type_index]->spec.flags & VV_TYPE_IS_EPHEMERONS) != 0) {
+        vv_ephemerons_show_table(object, visit_ephemeron, propagation);
+        return true;
+    }
+    if ((*vv_object_state(object) & VV_STATE_WEAKREF) != 0) {
+        vv_ephemerons_show_key(object, visit_ephemeron, propagation);
+    }
+    return false;
+}
+
 static inline void show_targets(struct propagation *propagation, struct varve_type *const *types,
                                 varve_object *object) {
-    if (vv_unlikely(object->type_index >= VV_TYPE_WEAKREF) &&
-        (types[object->type_index]->spec.flags & VV_TYPE_IS_EPHEMERONS) != 0) {
-        propagation->has_ephemerons = true;
+    if (vv_unlikely(propagation->has_ephemerons) && show_ephemerons(propagation, types, object)) {
         return;
     }
     vv_traverse_inline(object, types, false, visit_reached, propagation);
@@ -335,44 +351,17 @@ static void scan(const varve_world *world, struct propagation *propagation) {
     drain(propagation, types);
 }
 
-static int visit_ephemeron_value(varve_object *value, void *argument) {
-    return visit_reached(value, argument);
-}
-
-/* Shows the values of reached tables whose keys are reached. False: there was nothing new. */
-static bool scan_ephemerons(const varve_world *world, struct propagation *propagation) {
-    bool found = false;
-    for (size_t place = 0; place < world->work.count; place++) {
-        struct vv_object_pool *pool = world->work.items[place];
-        for (uint32_t block = 0; block < pool->carved_count; block++) {
-            const uint8_t both = VV_STATE_CANDIDATE | VV_STATE_REACHED;
-            if ((pool->states[block] & both) != both) continue;
-            varve_object *object = vv_object_at(pool, block);
-            if ((world->types[object->type_index]->spec.flags & VV_TYPE_IS_EPHEMERONS) == 0)
-                continue;
-            found |= vv_ephemerons_visit_reached(object, visit_ephemeron_value, propagation);
-        }
-    }
-    flush_ring(propagation);
-    drain(propagation, world->types);
-    return found;
-}
-
 static void propagate(struct vv_collection *collection) {
     const varve_world *world = collection->world;
     struct propagation propagation = {
         .pending_count = collection->pending_count,
         .stack = world->gc.stack,
+        .has_ephemerons = vv_ephemerons_exist(world),
     };
-    bool again;
     do {
-        do {
-            propagation.overflowed = false;
-            scan(world, &propagation);
-        } while (propagation.overflowed && propagation.pending_count > 0);
-        again = propagation.pending_count > 0 && propagation.has_ephemerons &&
-                scan_ephemerons(world, &propagation);
-    } while (again && propagation.pending_count > 0);
+        propagation.overflowed = false;
+        scan(world, &propagation);
+    } while (propagation.overflowed && propagation.pending_count > 0);
     collection->pending_count = propagation.pending_count;
 }
 

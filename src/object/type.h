@@ -19,7 +19,14 @@ enum {
     VV_TYPE_SET,
     VV_TYPE_CLASS,
     VV_TYPE_INSTANCE,
-    VV_TYPE_WEAKREF, /* registered by object/weak.c */
+    VV_TYPE_WEAKREF, /* from here on registered by object/weak.c; weak references: */
+    VV_TYPE_WEAK_MEMBER,
+    VV_TYPE_WEAK_METHOD,
+    VV_TYPE_FINALIZER,
+    VV_TYPE_WEAK_VALUE_DICT, /* weak tables: */
+    VV_TYPE_WEAK_KEY_DICT,
+    VV_TYPE_WEAK_SET,
+    VV_TYPE_EPHEMERONS,
     VV_TYPE_BUILT_IN_COUNT,
 };
 

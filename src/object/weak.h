@@ -34,12 +34,16 @@ void vv_weak_trash(varve_object *object);
 size_t vv_weak_run_callbacks(varve_world *world);
 
 /* Ephemeron tables (types with VV_TYPE_IS_EPHEMERONS). Their traverse shows keys' weak references
- * and values as owned; when the collector marks, it calls this instead for a reached table, again
- * and again until no table shows anything new: visits each value whose key vv_gc_is_reached().
- * Returns whether it visited a value that was not reached before. */
-bool vv_ephemerons_visit_reached(varve_object *table, varve_visit visit, void *argument);
+ * and values as owned, which is what the collector subtracts. When it marks, and there are tables
+ * in the world, it goes by these instead: for a table that is reached, show_table() visits the weak
+ * references, and the values whose keys vv_gc_is_reached(); for any other object that is reached
+ * and has VV_STATE_WEAKREF, show_key() visits its values in the tables that are reached. So
+ * whichever of table and key is reached last shows the value, and each is looked at once. */
+bool vv_ephemerons_exist(const varve_world *world);
+int vv_ephemerons_show_table(varve_object *table, varve_visit visit, void *argument);
+int vv_ephemerons_show_key(varve_object *key, varve_visit visit, void *argument);
 
-/* For the two above, during a collection: whether the object is known to be garbage / whether
+/* For these, during a collection: whether the object is known to be garbage / whether
  * something that is not garbage refers to it (always true of objects that are no candidates). */
 bool vv_gc_is_trash(const varve_object *object);
 bool vv_gc_is_reached(const varve_object *object);
