@@ -106,6 +106,17 @@ VV_INLINE int see_referents(struct walk *walk, varve_object *object) {
     return vv_traverse_inline(object, walk->types, /* with_classes */ false, see, walk);
 }
 
+/* The object is in the cache by now; what its references lie in is fetched next. */
+VV_INLINE void fetch_outer(const varve_object *object) {
+    if (object->type_index == VV_TYPE_LIST) {
+        __builtin_prefetch(((const struct vv_list *)object)->items);
+    } else if (object->type_index == VV_TYPE_DICT || object->type_index == VV_TYPE_SET) {
+        const struct vv_table *table = &((const struct vv_dict *)object)->table;
+        __builtin_prefetch(table->entries);
+        __builtin_prefetch((const char *)table->entries + VV_CACHE_LINE_BYTES);
+    }
+}
+
 /* Depth first, through a short queue of objects that are being fetched. */
 static int walk_all(struct walk *walk) {
     varve_object *ahead[AHEAD_COUNT];
@@ -117,6 +128,9 @@ static int walk_all(struct walk *walk) {
             varve_object *object = pending->items[--pending->count];
             __builtin_prefetch(object);
             ahead[(first + ahead_count++) % AHEAD_COUNT] = object;
+        }
+        if (ahead_count > AHEAD_COUNT / 2) {
+            fetch_outer(ahead[(first + AHEAD_COUNT / 2) % AHEAD_COUNT]);
         }
         varve_object *object = ahead[first];
         first = (first + 1) % AHEAD_COUNT;
