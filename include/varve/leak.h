@@ -2,8 +2,9 @@
  * varve/leak.h - does this code leak, and what does that block of code allocate?
  *
  * Works for plain varve_malloc code (and malloc with -lvarve-malloc) and, when a world is given,
- * for its objects. Sites are known while the trace is on (varve/trace.h); otherwise reports have
- * totals and types only. */
+ * for its objects. Both start the trace (varve/trace.h) when it is off, and stop it again then; in
+ * a library without the trace layer a leak check has totals and types only, and there is no
+ * profile. */
 #ifndef VARVE_LEAK_H
 #define VARVE_LEAK_H
 
@@ -24,6 +25,8 @@ typedef struct varve_leak_options {
     varve_world *world;     /* collected before each measurement; NULL: none */
 } varve_leak_options;
 
+#define VARVE_LEAK_ITERATIONS_MAX 1000u
+
 typedef enum varve_leak_verdict {
     VARVE_LEAK_NONE,
     VARVE_LEAK_GROWS,  /* each iteration leaves more */
@@ -31,9 +34,9 @@ typedef enum varve_leak_verdict {
 } varve_leak_verdict;
 
 typedef struct varve_leak_row {
-    const char *name; /* "file:line" or the name of a type */
+    const char *name; /* "file:line", or the name of a function when that is not known; of a type */
     int64_t bytes_per_iteration;
-    double blocks_per_iteration;
+    double blocks_per_iteration; /* objects, for a type */
 } varve_leak_row;
 
 typedef struct varve_leak_report {
@@ -43,15 +46,17 @@ typedef struct varve_leak_report {
     double objects_per_iteration;
     unsigned iterations;
     size_t site_count, type_count;
-    varve_leak_row *sites; /* that grew, most first; empty without a trace */
-    varve_leak_row *types; /* that grew, most first; empty without a world */
+    varve_leak_row *sites; /* that grew in both halves, most first; none without a trace */
+    varve_leak_row *types; /* the same; none without a world */
 } varve_leak_report;
 
-/* Calls function(argument) warm_ups + iterations times and judges the slope of what stays live, so
- * that caches that fill once and other late initialisation are not called leaks. `options` may be
- * NULL. Returns 0 and the report, whose verdict is the answer; -ENOMEM; or the first nonzero
- * result of `function`. Free the report with varve_leak_report_free(). Other threads' allocations
- * count, too. */
+/* Calls function(argument) warm_ups + iterations times and judges what stays live after each call.
+ * The verdict comes from the slope between all pairs of measurements and from how steadily they
+ * rise, not from one difference: caches that fill once, tables that double and what is made on
+ * first use are no leaks. A cache that takes more calls to fill than there are iterations looks
+ * like a leak: more warm-ups help. `options` may be NULL. Returns 0 and the report, whose verdict
+ * is the answer; -ENOMEM; -EINVAL: too many iterations; or the first nonzero result of `function`.
+ * Free the report with varve_leak_report_free(). Other threads' allocations count, too. */
 VARVE_API int varve_leak_check(int (*function)(void *argument), void *argument,
                                const varve_leak_options *options, varve_leak_report *out_report);
 VARVE_API void varve_leak_report_free(varve_leak_report *report);
@@ -73,17 +78,22 @@ typedef struct varve_profile_result {
     int64_t net_bytes; /* live at the end minus at the beginning */
     int64_t net_blocks;
     size_t peak_bytes; /* most above the beginning */
-    size_t row_count;
-    const varve_statistic *rows; /* sites that grew, most first */
+    bool peak_is_known;
+    bool is_complete; /* there was memory for the sites */
+    const varve_statistics
+        *sites; /* that grew, most first; as text with varve_statistic_format() */
 } varve_profile_result;
 
 enum {
     VARVE_PROFILE_THREAD = 1, /* only what the calling thread does (no peak then) */
 };
 
-/* Begins / ends a stretch; stretches nest. Starts the trace when it is off and stops it again.
- * NULL with ENOMEM or ENOSYS. end: calls `report`, or without one writes the result to stderr in
- * some lines, and frees the profile; accepts NULL. */
+/* Begins / ends a stretch; stretches nest, and may overlap in several threads. `name` must stay.
+ * The trace's peak (varve_trace_memory) begins anew with a stretch; but under `varve run`, whose
+ * report needs it, it is left alone, and a stretch then knows its peak only when that was the
+ * highest of the run. NULL with ENOMEM or ENOSYS. end: calls `report`, or without one writes the
+ * result to stderr in some lines, and frees the profile; accepts NULL. Cost: a millisecond or two
+ * each, and what tracing costs. */
 VARVE_API varve_profile *varve_profile_begin(const char *name, unsigned top_count, unsigned flags);
 VARVE_API void varve_profile_end(varve_profile *profile,
                                  void (*report)(const varve_profile_result *result, void *argument),
@@ -94,15 +104,20 @@ VARVE_API int varve_profile_call(const char *name, unsigned top_count,
                                  int (*function)(void *argument), void *argument);
 
 /* VARVE_PROFILE("data processing", 5) { ... } : ends also by break, return and goto (with gcc and
- * clang, in C). */
+ * clang). A `continue` ends it, too. */
 static inline void varve_profile_cleanup_(varve_profile **profile) {
     varve_profile_end(*profile, NULL, NULL);
 }
+#define VARVE_PROFILE_JOIN2_(left, right) left##right
+#define VARVE_PROFILE_JOIN_(left, right) VARVE_PROFILE_JOIN2_(left, right)
 #define VARVE_PROFILE(name, top_count)                                                             \
-    for (varve_profile * varve_profile_here_ __attribute__((cleanup(varve_profile_cleanup_))) =    \
+    VARVE_PROFILE_(name, top_count, VARVE_PROFILE_JOIN_(varve_profile_here_, __LINE__),            \
+                   VARVE_PROFILE_JOIN_(varve_profile_once_, __LINE__))
+#define VARVE_PROFILE_(name, top_count, here, once)                                                \
+    for (varve_profile * here __attribute__((cleanup(varve_profile_cleanup_))) =                   \
              varve_profile_begin(name, top_count, 0),                                              \
-                                             *varve_profile_once_ = NULL;                          \
-         varve_profile_once_ == NULL; varve_profile_once_ = (varve_profile *)1)
+                         *once = NULL;                                                             \
+         once == NULL; once = (varve_profile *)1)
 
 #ifdef __cplusplus
 }

@@ -168,6 +168,10 @@ enum {
     /* Objects are not tracked until varve_gc_track(): for constructors that can run other code
      * before the object is whole. */
     VARVE_TYPE_TRACK_LATER = 1u << 2,
+    /* Objects keep addresses of others in their block that they do not own, a pointer back to a
+     * parent for example. varve_world_check() then does not take them for references that the
+     * traverse function forgets. */
+    VARVE_TYPE_BORROWS = 1u << 3,
 };
 
 /* What a type is. All functions may be NULL. `self` is never NULL. */

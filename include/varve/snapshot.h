@@ -35,13 +35,15 @@ VARVE_API void varve_snapshot_totals(const varve_snapshot *snapshot, size_t *out
 
 /* --- filters --- */
 
-/* Says which stacks to keep. A filter matches a frame by all of its parts that are given. */
+/* Says which stacks to keep. A filter matches a frame by all of its parts that are given; one with
+ * a thread matches what that thread did. */
 typedef struct varve_filter {
     bool inclusive;       /* keep what matches, instead of leaving it out */
     bool all_frames;      /* any frame of the stack may match, instead of the innermost */
     const char *filename; /* a pattern with * and ?; NULL: any */
     const char *function; /* the same */
     unsigned line;        /* 0: any */
+    uint64_t thread_id;   /* the kernel's number of the thread that did it; 0: any */
 } varve_filter;
 
 /* A new snapshot with the stacks that match one of the inclusive filters, if there are any, and
@@ -58,6 +60,7 @@ typedef enum varve_key {
     VARVE_KEY_MODULE,
     VARVE_KEY_TRACEBACK,
     VARVE_KEY_THREAD,
+    VARVE_KEY_TYPE, /* of world objects (varve/object.h); `function` is the type's name */
 } varve_key;
 
 /* Strings are never NULL; "" is "not known". */

@@ -149,6 +149,14 @@ int vv_capture_symbolise(struct vv_capture *capture, vv_look_up *look_up,
     return work.failed ? -ENOMEM : 0;
 }
 
+bool vv_capture_has_names(const struct vv_capture *capture) {
+    for (uint32_t index = 0; index < capture->location_count; index++) {
+        const struct vv_capture_location *location = &capture->locations[index];
+        if (location->kind == VV_LOCATION_NATIVE && location->symbol_count > 0) return true;
+    }
+    return false;
+}
+
 /* --- checking --- */
 
 static const char *check_tables(const struct vv_capture *capture) {
@@ -182,6 +190,9 @@ static const char *check_locations(const struct vv_capture *capture) {
         if (location->symbol_count > capture->symbol_count ||
             location->first_symbol > capture->symbol_count - location->symbol_count) {
             return "a location has symbols that do not exist";
+        }
+        if (location->kind == VV_LOCATION_LABEL && location->symbol_count != 1) {
+            return "a label has no name";
         }
     }
     return NULL;

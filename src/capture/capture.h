@@ -29,6 +29,7 @@ enum vv_location_kind {
     VV_LOCATION_CUT,        /* the stack was deeper than the limit */
     VV_LOCATION_HANDLER,    /* a signal handler that had interrupted the allocator */
     VV_LOCATION_FULL,       /* the tables were full */
+    VV_LOCATION_LABEL,      /* no place in the code: its one symbol's function is a type's name */
     VV_LOCATION_KIND_COUNT,
 };
 
@@ -183,6 +184,9 @@ typedef int vv_look_up(struct vv_symbols *symbols, const struct vv_symbols_modul
                        void *argument);
 int vv_capture_symbolise(struct vv_capture *capture, vv_look_up *look_up,
                          struct vv_symbols *symbols, uint32_t *out_unknown_modules);
+
+/* Whether names of functions have been looked up. */
+bool vv_capture_has_names(const struct vv_capture *capture);
 
 /* Checks every reference between the arrays. NULL when all is well, else a sentence. */
 const char *vv_capture_check(const struct vv_capture *capture);

@@ -159,6 +159,43 @@ static uint32_t find_module(struct store *store, uint64_t address, unsigned gene
     return VV_NO_MODULE;
 }
 
+/* --- labels --- */
+
+/* Symbols 0 ... label_count: what a label that is not there is called, then the labels. */
+static bool read_labels(struct store *store) {
+    static const char unknown[] = "(type not known)";
+    struct vv_capture *capture = store->capture;
+    uint32_t count = least(READ(store->header->label_count), (uint32_t)VV_LABEL_LIMIT);
+    if (count == 0) return true;
+    capture->symbols =
+        vv_scratch_take_array(capture->scratch, (size_t)count + 1, sizeof *capture->symbols);
+    if (capture->symbols == NULL) return false;
+    capture->symbols[0].function = add_text(store, unknown, sizeof unknown);
+    for (uint32_t index = 0; index < count; index++) {
+        const struct vv_store_label *page =
+            page_at(store, READ(store->header->label_pages[index / VV_LABELS_PER_PAGE]));
+        capture->symbols[index + 1].function =
+            page != NULL ? add_text(store, page[index % VV_LABELS_PER_PAGE].name, VV_LABEL_BYTES)
+                         : capture->symbols[0].function;
+    }
+    capture->symbol_count = count + 1;
+    return true;
+}
+
+/* A label in a store without labels is damage. */
+static struct vv_capture_location location_of_label(const struct store *store, uint64_t label) {
+    uint32_t symbol_count = store->capture->symbol_count;
+    if (symbol_count == 0) {
+        return (struct vv_capture_location){.kind = VV_LOCATION_INCOMPLETE, .module = VV_NO_MODULE};
+    }
+    uint32_t symbol = label < symbol_count ? (uint32_t)label : 0;
+    return (struct vv_capture_location){.kind = VV_LOCATION_LABEL,
+                                        .module = VV_NO_MODULE,
+                                        .address = symbol,
+                                        .first_symbol = symbol,
+                                        .symbol_count = 1};
+}
+
 /* --- locations and nodes --- */
 
 static struct vv_capture_location location_of(struct store *store, uint64_t frame) {
@@ -170,6 +207,7 @@ static struct vv_capture_location location_of(struct store *store, uint64_t fram
     };
     struct vv_capture_location location = {.module = VV_NO_MODULE};
     uint64_t value = vv_frame_value(frame);
+    if (vv_frame_kind(frame) == VV_FRAME_LABEL) return location_of_label(store, value);
     if (vv_frame_kind(frame) != VV_FRAME_NATIVE) {
         location.kind =
             value > 0 && value < VV_SPECIAL_COUNT ? kinds[value] : (uint32_t)VV_LOCATION_INCOMPLETE;
@@ -376,8 +414,8 @@ static const char *check_header(const void *bytes, size_t byte_count) {
 
 static bool read_all(struct store *store) {
     uint8_t *apis = NULL;
-    return read_process(store) && read_modules(store) && read_nodes(store, &apis) &&
-           read_sites(store, apis) && read_threads(store);
+    return read_process(store) && read_modules(store) && read_labels(store) &&
+           read_nodes(store, &apis) && read_sites(store, apis) && read_threads(store);
 }
 
 int vv_capture_from_store(const void *bytes, size_t byte_count, struct vv_capture **out,

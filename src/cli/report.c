@@ -27,7 +27,7 @@ struct settings {
          vv_key_names,                                                                             \
          0,                                                                                        \
          "KEY",                                                                                    \
-         "line (usual), function, file, module, traceback or thread"},                             \
+         "line (usual), function, file, module, traceback, thread or type (of objects)"},          \
         {"top", 'n', VV_OPTION_NUMBER, &(settings).top, NULL, 0, "N", "rows to show; usual: 20"},  \
         {"cumulative", 'c', VV_OPTION_FLAG, &(settings).cumulative,                                \
          NULL,         0,   NULL,           "count each function's callees as well"},              \

@@ -44,6 +44,17 @@ struct vv_hooks {
     uint32_t (*resized)(struct vv_thread *thread, const void *new_block, struct vv_fact old_fact,
                         const struct vv_request *request);
 
+    /* The number of a type's name, to be kept; 0: none. */
+    uint32_t (*label)(const char *name);
+
+    /* As `allocated`, for an object of a world whose type has that label. Its end is `freed`. */
+    uint32_t (*object_allocated)(struct vv_thread *thread, const void *block,
+                                 const struct vv_request *request, uint32_t label);
+
+    /* Says whether a site that was kept still means something: a number that changes when it does
+     * not; 0: nothing is recorded. Not inside an operation, too. */
+    uint64_t (*session)(void);
+
     /* Appends the stack of a site to a report, a line for each frame. */
     void (*describe_site)(uint32_t site, struct vv_text *text);
 

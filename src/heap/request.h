@@ -17,6 +17,7 @@ enum vv_api {
     VV_API_NEW_ARRAY,
     VV_API_NEW_ALIGNED, /* the same with std::align_val_t */
     VV_API_NEW_ARRAY_ALIGNED,
+    VV_API_OBJECT, /* of a world */
     VV_API_COUNT,
 };
 

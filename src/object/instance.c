@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Classes and their instances. */
 #include "object/builtin.h"
+#include "object/traced.h"
 
 #define ATTRIBUTE_MAX_COUNT 255
 
@@ -50,6 +51,7 @@ varve_object *varve_class_new(varve_world *world, const varve_class_spec *spec) 
     }
     cls->place_count = (uint32_t)count;
     cls->is_open = spec->open;
+    cls->label = 0;
     cls->finalize = spec->finalize;
     cls->argument = spec->argument;
     cls->names = names;
@@ -103,6 +105,10 @@ varve_object *varve_instance_new(varve_object *object) {
                                                          sizeof(struct vv_instance) + value_bytes);
     if (instance == NULL) return NULL;
     instance->cls = (struct vv_class_object *)varve_incref(object);
+    if (vv_objects_are_traced()) {
+        vv_object_note_birth(&instance->head, sizeof *instance + value_bytes, &cls->label,
+                             cls->name);
+    }
     memset(instance->values, 0, value_bytes);
     vv_object_track(&instance->head);
     return &instance->head;

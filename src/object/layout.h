@@ -76,6 +76,7 @@ struct vv_class_object {
     varve_object head;
     uint32_t place_count;
     bool is_open;
+    uint32_t label; /* of its instances in traces; 0: not known yet */
     void (*finalize)(varve_object *self, void *argument);
     void *argument;
     const char *name;

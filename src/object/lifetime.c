@@ -7,6 +7,7 @@
  * have no other use any more, and are ended when the frames have unwound. So a list of any length
  * goes in constant stack space, and shallow structures go in the order of CPython. */
 #include "object/builtin.h"
+#include "object/traced.h"
 #include "object/traverse.h"
 #include "object/weak.h"
 #include "object/world.h"
@@ -58,6 +59,9 @@ varve_object *vv_object_new(struct varve_type *type, size_t byte_count) {
     }
     object->refcount = 1;
     object->type_index = type->index;
+    if (vv_objects_are_traced() && type->index != VV_TYPE_INSTANCE) {
+        vv_object_note_birth(object, byte_count, &type->label, type->spec.name);
+    }
     return object;
 }
 

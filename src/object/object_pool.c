@@ -7,6 +7,7 @@
 #include "heap/request.h"
 #include "heap/thread.h"
 #include "object/plane_slab.h"
+#include "object/traced.h"
 #include "object/world.h"
 
 #include <string.h>
@@ -150,6 +151,7 @@ static void pool_free(struct vv_object_pool *pool) {
     describe_granules(pool, VV_POOL_NONE, NULL);
     world->granule_count -= pool->granule_count;
     vv_arena_give(first, pool->granule_count, touched);
+    vv_object_drop_facts(thread, pool);
     detach_planes(pool, world);
     vv_meta_free(pool, sizeof *pool);
     vv_thread_leave();
@@ -278,6 +280,7 @@ static VV_NOINLINE void settle(struct vv_object_pool *pool) {
 
 void vv_object_give(struct vv_object_pool *pool, varve_object *object) {
     struct vv_free_object *block = (struct vv_free_object *)(void *)object;
+    if (vv_unlikely(pool->facts != NULL)) vv_object_note_death(pool, object);
     pool->states[vv_object_index(pool, object)] = 0;
     block->head.refcount = 0;
     block->head.type_index = 0;

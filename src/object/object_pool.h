@@ -84,6 +84,11 @@ struct vv_object_pool {
     /* the planes of a pool of one object; planes are read 16 objects at a time */
     uint8_t own_states[16] __attribute__((aligned(16)));
     uint32_t own_refs[16] __attribute__((aligned(16)));
+    /* the trace's plane: see object/traced.h; NULL: none */
+    uint32_t *facts;
+    uint64_t fact_session;
+    uint32_t own_site; /* of a pool of one object */
+    size_t own_requested_bytes;
 } __attribute__((aligned(VV_CACHE_LINE_BYTES)));
 
 /* Where a world takes objects of one size and kind from. */

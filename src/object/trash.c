@@ -85,7 +85,7 @@ void vv_trash_free(varve_world *world) {
         struct vv_object_pool *pool = world->trash.items[index];
         uint32_t count = count_in_pool(pool);
         freed_count += count;
-        if (count == pool->live_count) vv_object_give_all(pool);
+        if (count == pool->live_count && pool->facts == NULL) vv_object_give_all(pool);
     }
     vv_collect_each_trash(world, give_object, NULL);
     int *young_count = &world->gc.count[0];

@@ -41,6 +41,7 @@ struct varve_type {
     varve_world *world;     /* const */
     struct vv_shelf *shelf; /* for an object without items; NULL: too big */
     uint32_t index;         /* const */
+    uint32_t label;         /* of its objects in traces; 0: not known yet */
     uint8_t kind;           /* const: enum vv_shelf_kind */
     bool is_variable;       /* const */
 };

@@ -16,7 +16,7 @@ bool vv_name_locations(struct vv_capture *capture, struct vv_symbols *symbols) {
 }
 
 static bool needs_names(const struct vv_capture *capture) {
-    return capture->symbol_count == 0 && capture->location_count > 0;
+    return !vv_capture_has_names(capture) && capture->location_count > 0;
 }
 
 struct vv_capture *vv_load(const char *path) {

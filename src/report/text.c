@@ -224,6 +224,7 @@ static void name_row(enum vv_key key, const struct vv_frame *frame, char *text, 
     case VV_KEY_THREAD:
         snprintf(text, capacity, "%s  thread %" PRIu64, frame->function, frame->address);
         break;
+    case VV_KEY_TYPE: snprintf(text, capacity, "%s", frame->function); break;
     default: name_frame(frame, text, capacity);
     }
 }

@@ -3,12 +3,13 @@
  *
  * Their frames at the inner end of a stack say nothing: who called them is the answer to "where did
  * the memory go". They are the malloc family, operator new, the insides of the C++ library's
- * containers and allocators, and the checking wrappers of C programs (xmalloc, g_malloc). */
+ * containers and allocators, varve itself, and the checking wrappers of C programs (xmalloc,
+ * g_malloc). */
 #ifndef VV_SNAPSHOT_ALLOCATOR_FRAMES_H
 #define VV_SNAPSHOT_ALLOCATOR_FRAMES_H
 
 #include <stdbool.h>
 
-bool vv_is_allocator_function(const char *function);
+bool vv_is_allocator_frame(const char *function, const char *module);
 
 #endif

@@ -12,7 +12,7 @@
 const char *const vv_view_names[VV_VIEW_COUNT + 1] = {"peak",      "live",  "total",
                                                       "temporary", "leaks", NULL};
 const char *const vv_key_names[VV_KEY_COUNT + 1] = {"line",      "function", "file", "module",
-                                                    "traceback", "thread",   NULL};
+                                                    "traceback", "thread",   "type", NULL};
 
 static const char *const api_names[VV_API_COUNT] = {
     [VV_API_NONE] = "(allocation)",
@@ -25,6 +25,7 @@ static const char *const api_names[VV_API_COUNT] = {
     [VV_API_NEW_ARRAY] = "operator new[]",
     [VV_API_NEW_ALIGNED] = "operator new (aligned)",
     [VV_API_NEW_ARRAY_ALIGNED] = "operator new[] (aligned)",
+    [VV_API_OBJECT] = "(object)",
 };
 
 static const char *const kind_names[VV_LOCATION_KIND_COUNT] = {
@@ -33,6 +34,7 @@ static const char *const kind_names[VV_LOCATION_KIND_COUNT] = {
     [VV_LOCATION_CUT] = "(deeper frames cut)",
     [VV_LOCATION_HANDLER] = "(signal handler)",
     [VV_LOCATION_FULL] = "(trace tables full)",
+    [VV_LOCATION_LABEL] = "",
 };
 
 /* --- frames --- */
@@ -85,7 +87,8 @@ static void add_location(struct frame_list *list, const struct vv_capture *captu
 /* Leaves the allocator's frames out, but not all there are. */
 static void hide_allocator(struct frame_list *list) {
     uint32_t hidden = 0;
-    while (hidden + 1 < list->count && vv_is_allocator_function(list->frames[hidden].function)) {
+    while (hidden + 1 < list->count &&
+           vv_is_allocator_frame(list->frames[hidden].function, list->frames[hidden].module)) {
         hidden++;
     }
     if (hidden == 0) return;
@@ -102,12 +105,31 @@ static void list_frames(struct frame_list *list, const struct vv_grouping *group
         add_frame(list, (struct vv_frame){.function = name, .file = "", .module = ""});
     }
     for (uint32_t node = described->node; node != 0; node = capture->nodes[node].parent) {
-        add_location(list, capture, &capture->locations[capture->nodes[node].location]);
+        const struct vv_capture_location *location =
+            &capture->locations[capture->nodes[node].location];
+        /* The type of an object is no place in the code. */
+        if (location->kind != VV_LOCATION_LABEL) add_location(list, capture, location);
     }
     if (list->count == 0) {
         add_frame(list, (struct vv_frame){.function = "(no stack)", .file = "", .module = ""});
     }
     if (!grouping->with_allocator_frames) hide_allocator(list);
+}
+
+/* What a site's group is named after. */
+static struct vv_frame group_frame(const struct frame_list *list,
+                                   const struct vv_grouping *grouping,
+                                   const struct vv_capture *capture, uint32_t site) {
+    if (grouping->key != VV_KEY_TYPE) return list->frames[0];
+    struct vv_frame frame = {.function = "(no object)", .file = "", .module = ""};
+    uint32_t node = capture->sites[site].node;
+    if (node == 0) return frame;
+    const struct vv_capture_location *location = &capture->locations[capture->nodes[node].location];
+    if (location->kind == VV_LOCATION_LABEL) {
+        frame.function = capture->strings[capture->symbols[location->first_symbol].function];
+        frame.location_kind = VV_LOCATION_LABEL;
+    }
+    return frame;
 }
 
 struct vv_frame *vv_frames_of_site(const struct vv_grouping *grouping,
@@ -152,6 +174,7 @@ static uint64_t hash_frame(enum vv_key key, const struct vv_frame *frame) {
     case VV_KEY_FUNCTION: return hash_function(frame);
     case VV_KEY_FILE: return hash_text(3, frame->file[0] != '\0' ? frame->file : frame->module);
     case VV_KEY_MODULE: return hash_text(4, frame->module);
+    case VV_KEY_TYPE: return hash_text(5 + frame->location_kind, frame->function);
     default: return hash_line(frame);
     }
 }
@@ -261,14 +284,16 @@ static void add_site(struct table *table, struct frame_list *list, struct amount
     if (amount.bytes == 0 && amount.blocks == 0) return;
     list_frames(list, table->grouping, capture, site);
     if (list->failed) return;
-    if (table->grouping->cumulative && table->grouping->key != VV_KEY_TRACEBACK) {
+    if (table->grouping->cumulative && table->grouping->key != VV_KEY_TRACEBACK &&
+        table->grouping->key != VV_KEY_TYPE) {
         add_cumulative(table, list, amount, capture, site);
         return;
     }
+    struct vv_frame frame = group_frame(list, table->grouping, capture, site);
     uint64_t hash = table->grouping->key == VV_KEY_TRACEBACK
                         ? hash_stack(list)
-                        : hash_frame(table->grouping->key, &list->frames[0]);
-    struct vv_group *group = group_of(table, hash, &list->frames[0]);
+                        : hash_frame(table->grouping->key, &frame);
+    struct vv_group *group = group_of(table, hash, &frame);
     if (group != NULL) add_to_group(group, amount, capture, site);
 }
 

@@ -27,6 +27,7 @@ enum vv_key {
     VV_KEY_MODULE,
     VV_KEY_TRACEBACK,
     VV_KEY_THREAD,
+    VV_KEY_TYPE, /* of objects; all else is one group */
     VV_KEY_COUNT,
 };
 

@@ -45,7 +45,7 @@ static int wrap(struct vv_capture *capture, varve_snapshot **out_snapshot) {
     }
     *origin =
         (struct origin){.capture = capture, .user_count = 1, .lock = VV_LOCK(VV_RANK_SNAPSHOT)};
-    origin->has_names = capture->symbol_count > 0;
+    origin->has_names = vv_capture_has_names(capture);
     *snapshot = (varve_snapshot){
         .origin = origin, .counts = capture->counts, .count_count = capture->count_count};
     *out_snapshot = snapshot;
@@ -146,21 +146,26 @@ static bool matches_frame(const varve_filter *filter, const struct vv_frame *fra
            (filter->line == 0 || filter->line == frame->line);
 }
 
-static bool matches_stack(const varve_filter *filter, const struct vv_frame *frames,
-                          uint32_t frame_count) {
-    uint32_t count = filter->all_frames ? frame_count : 1;
-    for (uint32_t index = 0; index < count && index < frame_count; index++) {
-        if (matches_frame(filter, &frames[index])) return true;
+struct stack {
+    const struct vv_frame *frames; /* NULL: not asked for yet */
+    uint32_t frame_count;
+};
+
+static bool matches_stack(const varve_filter *filter, const struct stack *stack) {
+    uint32_t count = filter->all_frames ? stack->frame_count : 1;
+    for (uint32_t index = 0; index < count && index < stack->frame_count; index++) {
+        if (matches_frame(filter, &stack->frames[index])) return true;
     }
     return false;
 }
 
-static bool is_kept(const varve_filter *filters, size_t filter_count, const struct vv_frame *frames,
-                    uint32_t frame_count) {
+static bool is_kept(const varve_filter *filters, size_t filter_count, uint64_t thread_id,
+                    const struct stack *stack) {
     bool any_inclusive = false;
     bool included = false;
     for (size_t index = 0; index < filter_count; index++) {
-        bool matches = matches_stack(&filters[index], frames, frame_count);
+        bool is_thread = filters[index].thread_id == 0 || filters[index].thread_id == thread_id;
+        bool matches = is_thread && matches_stack(&filters[index], stack);
         if (!filters[index].inclusive && matches) return false;
         any_inclusive |= filters[index].inclusive;
         included |= filters[index].inclusive && matches;
@@ -174,21 +179,20 @@ static int filter_counts(const varve_snapshot *snapshot, const varve_filter *fil
     struct vv_capture capture = view_of(snapshot);
     struct vv_scratch *scratch = vv_scratch_new();
     if (scratch == NULL) return -ENOMEM;
-    int8_t *kept = vv_scratch_take(scratch, capture.site_count + 1); /* 1 kept, -1 not, 0 unknown */
-    int result = kept != NULL ? 0 : -ENOMEM;
+    struct stack *stacks = vv_scratch_take_array(scratch, capture.site_count + 1, sizeof *stacks);
+    int result = stacks != NULL ? 0 : -ENOMEM;
     for (uint32_t index = 0; index < snapshot->count_count && result == 0; index++) {
         const struct vv_capture_count *count = &snapshot->counts[index];
-        if (kept[count->site] == 0) {
-            uint32_t frame_count;
-            const struct vv_frame *frames =
-                vv_frames_of_site(&grouping, &capture, count->site, scratch, &frame_count);
-            if (frames == NULL) {
-                result = -ENOMEM;
-                break;
-            }
-            kept[count->site] = is_kept(filters, filter_count, frames, frame_count) ? 1 : -1;
+        struct stack *stack = &stacks[count->site];
+        if (stack->frames == NULL) {
+            stack->frames =
+                vv_frames_of_site(&grouping, &capture, count->site, scratch, &stack->frame_count);
         }
-        if (kept[count->site] > 0) out->counts[out->count_count++] = *count;
+        if (stack->frames == NULL) {
+            result = -ENOMEM;
+        } else if (is_kept(filters, filter_count, capture.threads[count->thread].id, stack)) {
+            out->counts[out->count_count++] = *count;
+        }
     }
     vv_scratch_free(scratch);
     return result;
@@ -229,6 +233,7 @@ static const enum vv_key keys[] = {
     [VARVE_KEY_LINE] = VV_KEY_LINE,           [VARVE_KEY_FUNCTION] = VV_KEY_FUNCTION,
     [VARVE_KEY_FILENAME] = VV_KEY_FILE,       [VARVE_KEY_MODULE] = VV_KEY_MODULE,
     [VARVE_KEY_TRACEBACK] = VV_KEY_TRACEBACK, [VARVE_KEY_THREAD] = VV_KEY_THREAD,
+    [VARVE_KEY_TYPE] = VV_KEY_TYPE,
 };
 
 static varve_frame public_frame(const struct vv_frame *frame) {
@@ -301,7 +306,7 @@ static int make_statistics(varve_snapshot *snapshot, varve_snapshot *old, varve_
 
 static int statistics_of(varve_snapshot *snapshot, varve_snapshot *old, varve_key key,
                          bool cumulative, varve_statistics **out_statistics) {
-    if ((unsigned)key > VARVE_KEY_THREAD) return -EINVAL;
+    if ((unsigned)key > VARVE_KEY_TYPE) return -EINVAL;
     int result = ensure_names(snapshot);
     if (result == 0 && old != NULL) result = ensure_names(old);
     if (result < 0) return result;
@@ -343,7 +348,9 @@ void varve_statistics_free(varve_statistics *statistics) {
 
 static void add_name(struct vv_text *text, varve_key key, const varve_frame *frame) {
     const char *name = frame->filename;
-    if (key == VARVE_KEY_FUNCTION || key == VARVE_KEY_THREAD) name = frame->function;
+    if (key == VARVE_KEY_FUNCTION || key == VARVE_KEY_THREAD || key == VARVE_KEY_TYPE) {
+        name = frame->function;
+    }
     if (key == VARVE_KEY_MODULE) name = frame->module;
     if (name[0] == '\0') name = frame->function;
     vv_text_add(text, name[0] != '\0' ? name : frame->module);

@@ -13,6 +13,7 @@
  *   sites     nodes at which something was allocated, in order of their first use
  *   threads   what each thread allocated and freed: a shard per site that it touched
  *   modules   programs and libraries, by the addresses at which they were loaded
+ *   labels    names that stand in stacks
  *
  * Written by the trace layer, read by src/capture. All integers are in the byte order of the
  * machine; a reader refuses another. */
@@ -25,7 +26,7 @@
 
 #define VV_STORE_MAGIC "varve store\n\x1a\0\0"
 #define VV_STORE_MAGIC_BYTES 16
-#define VV_STORE_VERSION 1
+#define VV_STORE_VERSION 2 /* 2: labels */
 #define VV_STORE_BYTE_ORDER 0x01020304u
 #define VV_STORE_PAGE_BYTES 4096
 
@@ -40,8 +41,9 @@ typedef uint32_t vv_page_number; /* 0: none, since page 0 is the header's */
  *            always inside the instruction that was executing. `generation` tells apart modules
  *            that were loaded at the same addresses one after the other. `api` is the allocation
  *            function that was called (enum vv_api), in the innermost frame; 0 in others.
- * SPECIAL    value is an enum vv_special. */
-enum vv_frame_kind { VV_FRAME_NATIVE, VV_FRAME_SPECIAL };
+ * SPECIAL    value is an enum vv_special.
+ * LABEL      value is the number of a label, from 1 on: the type of an object, innermost. */
+enum vv_frame_kind { VV_FRAME_NATIVE, VV_FRAME_SPECIAL, VV_FRAME_LABEL };
 
 enum vv_special {
     VV_SPECIAL_NONE,
@@ -65,6 +67,10 @@ static inline uint64_t vv_frame_with_api(uint64_t frame, unsigned api) {
 
 static inline uint64_t vv_frame_special(enum vv_special special) {
     return (uint64_t)VV_FRAME_SPECIAL << 60 | (uint64_t)special;
+}
+
+static inline uint64_t vv_frame_label(uint32_t label) {
+    return (uint64_t)VV_FRAME_LABEL << 60 | label;
 }
 
 static inline unsigned vv_frame_kind(uint64_t frame) {
@@ -159,6 +165,16 @@ struct vv_store_module {
 #define VV_MODULES_PER_PAGE (VV_STORE_PAGE_BYTES / sizeof(struct vv_store_module)) /* 8 */
 _Static_assert(sizeof(struct vv_store_module) == 504, "eight modules fit in a page");
 
+/* --- labels --- */
+
+#define VV_LABEL_BYTES 64 /* with a zero byte; longer names are cut */
+struct vv_store_label {
+    char name[VV_LABEL_BYTES];
+};
+#define VV_LABELS_PER_PAGE (VV_STORE_PAGE_BYTES / sizeof(struct vv_store_label)) /* 64 */
+#define VV_STORE_LABEL_PAGES 256
+#define VV_LABEL_LIMIT (VV_STORE_LABEL_PAGES * VV_LABELS_PER_PAGE) /* 16 384 */
+
 /* --- the header --- */
 
 enum vv_store_state {
@@ -241,6 +257,10 @@ struct vv_store_header {
     _Atomic vv_page_number site_directories[VV_SITE_DIRECTORY_COUNT];
     _Atomic vv_page_number module_pages[VV_STORE_MODULE_PAGES];
     _Atomic vv_page_number thread_directories[VV_STORE_THREAD_DIRECTORY_COUNT];
+
+    /* since version 2 */
+    _Atomic uint32_t label_count; /* the first is label 1; raised like the counts above */
+    _Atomic vv_page_number label_pages[VV_STORE_LABEL_PAGES];
 };
 
 #define VV_STORE_HEADER_PAGES 2

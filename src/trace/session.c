@@ -9,6 +9,7 @@
 #include "os/environment.h"
 #include "os/pages.h"
 #include "os/resident.h"
+#include "trace/label.h"
 #include "trace/modules.h"
 #include "trace/rule.h"
 
@@ -79,6 +80,7 @@ static int open_all(void) {
         vv_counters_open();
         result = vv_nodes_open();
     }
+    if (result == 0) vv_labels_open();
     if (result == 0 && !make_number()) result = -ENOMEM;
     if (result < 0) {
         vv_store_discard();
@@ -210,6 +212,7 @@ static int open_as_child(void) {
     if (result < 0) return result;
     result = vv_nodes_inherit(parent_store);
     if (result < 0) return result;
+    vv_labels_open();
     vv_modules_inherit(parent_store);
     vv_counters_open();
     describe_session();

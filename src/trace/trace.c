@@ -4,6 +4,7 @@
 #include "heap/hooks.h"
 #include "heap/place.h"
 #include "trace/fast.h"
+#include "trace/label.h"
 #include "trace/modules.h"
 #include "trace/self.h"
 #include "trace/session.h"
@@ -63,6 +64,25 @@ static uint32_t allocated(struct vv_thread *thread, const void *block,
     uint32_t site = vv_stack_site(&tracer->stack, request, vv_session.depth_limit);
     vv_counters_allocated(&tracer->counters, site, amount_of(request->byte_count), block);
     return site;
+}
+
+static uint32_t object_allocated(struct vv_thread *thread, const void *block,
+                                 const struct vv_request *request, uint32_t label) {
+    struct vv_tracer *tracer = thread != NULL ? tracer_of(thread) : NULL;
+    if (vv_unlikely(tracer == NULL)) return lose();
+    if (vv_unlikely(!is_wanted(tracer, request->byte_count))) return VV_SITE_UNKNOWN;
+    uint32_t site = vv_stack_site(&tracer->stack, request, vv_session.depth_limit);
+    site = vv_label_site(site, label);
+    vv_counters_allocated(&tracer->counters, site, amount_of(request->byte_count), block);
+    return site;
+}
+
+static uint64_t session(void) {
+    if (!atomic_load_explicit(&vv_tracing, memory_order_relaxed) ||
+        atomic_load_explicit(vv_session_is_ours, memory_order_relaxed) == 0) {
+        return 0;
+    }
+    return atomic_load_explicit(&vv_session.number, memory_order_relaxed);
 }
 
 static void freed(struct vv_thread *thread, const void *block, struct vv_fact fact) {
@@ -136,6 +156,9 @@ const struct vv_hooks vv_trace_hooks = {
     .allocated = allocated,
     .freed = freed,
     .resized = resized,
+    .label = vv_label_of,
+    .object_allocated = object_allocated,
+    .session = session,
     .describe_site = describe_site,
     .before_fork = vv_session_before_fork,
     .after_fork_in_parent = vv_session_after_fork_in_parent,

@@ -29,7 +29,10 @@ def no_bytes_confuse_the_reader_of_captures():
     if os.path.exists(VARVE):
         varve("run", "-q", "-o", "corpus/a.varve", "--", "/usr/bin/git", "--version").must()
         varve("run", "-q", "--depth", "3", "-o", "corpus/b.varve", "--", "/bin/ls").must()
+        objects = os.path.join(BUILD, "examples", "lesson_cycles")
+        varve("run", "-q", "-o", "corpus/c.varve", "--", objects).must()
         os.mkdir("stores")
+        run(objects, env={"VARVE_TRACE": os.path.abspath("stores")}).must()
         run("/bin/ls", env={"LD_PRELOAD": MALLOC, "VARVE_TRACE": os.path.abspath("stores")}).must()
         for path in glob.glob("stores/*.store"):
             with open("corpus/" + os.path.basename(path), "wb") as file:
