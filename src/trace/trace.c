@@ -78,11 +78,7 @@ static uint32_t object_allocated(struct vv_thread *thread, const void *block,
 }
 
 static uint64_t session(void) {
-    if (!atomic_load_explicit(&vv_tracing, memory_order_relaxed) ||
-        atomic_load_explicit(vv_session_is_ours, memory_order_relaxed) == 0) {
-        return 0;
-    }
-    return atomic_load_explicit(&vv_session.number, memory_order_relaxed);
+    return atomic_load_explicit(&vv_tracing, memory_order_relaxed) ? vv_session_current() : 0;
 }
 
 static void freed(struct vv_thread *thread, const void *block, struct vv_fact fact) {
