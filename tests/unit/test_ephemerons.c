@@ -285,6 +285,7 @@ static void check_random_graph(uint64_t *seed, bool in_steps) {
         varve_ephemerons_set(tables[entry % 2], graph.nodes[key], graph.nodes[graph.values[entry]]);
     }
     reach_all(&graph);
+    if (in_steps) varve_gc_collect(world, 2); /* steps are for what is old */
     for (int node = 0; node < NODES; node++) {
         if (!graph.is_root[node]) varve_decref(graph.nodes[node]);
     }
