@@ -26,8 +26,9 @@ struct vv_hooks {
 
     void (*thread_ended)(struct vv_thread *thread);
 
-    /* The common cases at once, from and to the calling thread's heap that keeps facts, in src/trace/fast.h: a small block with its fact set; a small block freed, which may be NULL. NULL, false: it must go the
-     * long way, and nothing has happened. Not inside an operation. */
+    /* The common cases at once, from and to the calling thread's heap that keeps facts, in
+     * src/trace/fast.h: a small block with its fact set; a small block freed, which may be NULL.
+     * NULL, false: it must go the long way, and nothing has happened. Not inside an operation. */
     void *(*allocate_small)(const struct vv_request *request);
     bool (*release_small)(void *block);
 

@@ -34,7 +34,8 @@ static void check(const struct slot *slot, size_t index) {
 
 static void fill(struct slot *slot, size_t index, void *block, size_t size) {
     *slot = (struct slot){block, block != NULL ? size : 0};
-    for (size_t at = 0; at < slot->size; at = next_place(at)) slot->block[at] = (unsigned char)index;
+    for (size_t at = 0; at < slot->size; at = next_place(at))
+        slot->block[at] = (unsigned char)index;
 }
 
 static size_t random_size(uint64_t *random) {
