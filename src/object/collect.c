@@ -295,6 +295,9 @@ static inline void show_targets(struct propagation *propagation, struct varve_ty
     vv_traverse_inline(object, types, false, visit_reached, propagation);
 }
 
+/* How far ahead in an array a prefetch has time to come. */
+#define FAR_COUNT 8u
+
 /* Objects whose cache lines are on their way, between the stack and their turn. */
 #define NEAR_COUNT 8u
 
@@ -414,8 +417,25 @@ size_t vv_collect_keep_reached(struct vv_collection *collection, unsigned genera
     return reached_count;
 }
 
+/* The same from an array, which may hold what has died meanwhile: its block is no candidate then.
+ */
+static void each_listed(const varve_world *world,
+                        void (*function)(varve_object *object, void *argument), void *argument) {
+    for (size_t index = 0; index < world->trash_object_count; index++) {
+        if (index + FAR_COUNT < world->trash_object_count) {
+            __builtin_prefetch(world->trash_objects[index + FAR_COUNT]);
+        }
+        varve_object *object = world->trash_objects[index];
+        if ((*vv_object_state(object) & VV_STATE_CANDIDATE) != 0) function(object, argument);
+    }
+}
+
 void vv_collect_each_trash(varve_world *world,
                            void (*function)(varve_object *object, void *argument), void *argument) {
+    if (world->trash_objects != NULL) {
+        each_listed(world, function, argument);
+        return;
+    }
     for (size_t place = 0; place < world->trash.count; place++) {
         struct vv_object_pool *pool = world->trash.items[place];
         for (uint32_t index = 0; index < pool->carved_count; index += LANES) {

@@ -109,7 +109,13 @@ struct batch {
     bool overflowed;
 };
 
+/* How far ahead a prefetch has time to come. */
+#define FAR_COUNT 8u
+
 static varve_object *batch_object(const struct batch *batch, size_t index) {
+    if (index + FAR_COUNT < batch->count) {
+        __builtin_prefetch(batch->cycle->suspects[batch->numbers[index + FAR_COUNT]].object);
+    }
     return batch->cycle->suspects[batch->numbers[index]].object;
 }
 
@@ -218,11 +224,13 @@ static void list_trash_pool(varve_world *world, struct vv_object_pool *pool) {
     trash->items[trash->count++] = pool;
 }
 
-/* Returns how many are garbage; their pools are on world->trash. */
+/* Returns how many are garbage; their pools are on world->trash, and they themselves in the place
+ * of the mark stack, if there are not too many. */
 static size_t keep_reached(const struct batch *batch) {
     varve_world *world = batch->cycle->world;
     size_t trash_count = 0;
     world->trash.count = 0;
+    vv_assert(batch->stack_count == 0);
     for (size_t index = 0; index < batch->count; index++) {
         varve_object *object = batch_object(batch, index);
         if (object == NULL) continue;
@@ -232,6 +240,7 @@ static size_t keep_reached(const struct batch *batch) {
             *state &= (uint8_t) ~(VV_STATE_CANDIDATE | VV_STATE_REACHED);
         } else {
             list_trash_pool(world, pool);
+            if (trash_count < VV_MARK_STACK_COUNT) batch->cycle->stack[trash_count] = object;
             trash_count++;
         }
     }
@@ -247,7 +256,10 @@ static void free_batch(struct batch *batch) {
     size_t trash_count = keep_reached(batch);
     if (trash_count == 0) return;
     world->walk_count++;
+    if (trash_count <= VV_MARK_STACK_COUNT) world->trash_objects = cycle->stack;
+    world->trash_object_count = trash_count;
     cycle->collected_count += vv_gc_handle_trash(world, 2, trash_count);
+    world->trash_objects = NULL;
     world->walk_count--;
     vv_object_pools_trim(world);
 }

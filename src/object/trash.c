@@ -68,8 +68,22 @@ static uint32_t count_in_pool(const struct vv_object_pool *pool) {
 }
 
 static void give_object(varve_object *object, void *argument) {
-    (void)argument;
+    ++*(size_t *)argument;
     vv_object_give(vv_object_pool_of(object), object);
+}
+
+/* Pools in which nothing lives but garbage, unless the trace must hear of each object. Returns how
+ * many objects they had. */
+static size_t give_whole_pools(varve_world *world) {
+    size_t freed_count = 0;
+    for (size_t index = 0; index < world->trash.count; index++) {
+        struct vv_object_pool *pool = world->trash.items[index];
+        uint32_t count = count_in_pool(pool);
+        if (count != pool->live_count || pool->facts != NULL) continue;
+        freed_count += count;
+        vv_object_give_all(pool);
+    }
+    return freed_count;
 }
 
 void vv_trash_free(varve_world *world) {
@@ -81,13 +95,8 @@ void vv_trash_free(varve_world *world) {
         pass.release.ring[slot] = NULL;
         end_unless_trash(object);
     }
-    for (size_t index = 0; index < world->trash.count; index++) {
-        struct vv_object_pool *pool = world->trash.items[index];
-        uint32_t count = count_in_pool(pool);
-        freed_count += count;
-        if (count == pool->live_count && pool->facts == NULL) vv_object_give_all(pool);
-    }
-    vv_collect_each_trash(world, give_object, NULL);
+    if (world->trash_objects == NULL) freed_count = give_whole_pools(world);
+    vv_collect_each_trash(world, give_object, &freed_count);
     int *young_count = &world->gc.count[0];
     *young_count = (size_t)*young_count > freed_count ? *young_count - (int)freed_count : 0;
 }

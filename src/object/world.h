@@ -58,8 +58,10 @@ struct varve_world {
     uint32_t type_capacity;
     struct vv_pool_list pools;
     struct vv_pool_list young[2];
-    struct vv_pool_list work;          /* what a collection looks at; has room for all pools */
-    struct vv_pool_list trash;         /* where it found garbage; the same */
+    struct vv_pool_list work;           /* what a collection looks at; has room for all pools */
+    struct vv_pool_list trash;          /* where it found garbage; the same */
+    varve_object *const *trash_objects; /* the same garbage one by one; NULL: only by pools */
+    size_t trash_object_count;
     struct vv_plane_slab *plane_slabs; /* the newest first */
     void *free_planes;                 /* linked; see object/plane_slab.c */
     size_t granule_count;              /* of all pools */
