@@ -13,9 +13,9 @@
 /* The order in which locks nest, outermost first. */
 enum vv_lock_rank {
     VV_RANK_NONE,
-    VV_RANK_PROCESS,  /* one-time initialisation */
     VV_RANK_PROFILES, /* beginning and ending a profile, which starts and stops the trace */
-    VV_RANK_SNAPSHOT, /* looking up names; outside of everything, since it calls malloc */
+    VV_RANK_SNAPSHOT, /* looking up names; outside of all below, since it calls malloc */
+    VV_RANK_PROCESS,  /* one-time initialisation */
     VV_RANK_TRACE,    /* starting and stopping the trace */
     VV_RANK_REGISTRY, /* the list of threads, the orphaned heaps */
     VV_RANK_HEAP,     /* the slow paths of one heap; several only under REGISTRY */
