@@ -107,7 +107,7 @@ static uint64_t live_in_threads(struct life *lives, int count) {
     return now_ns() - begin_ns;
 }
 
-TEST_SLOW(worlds_in_threads_run_as_if_alone, 120) {
+TEST_SLOW(worlds_in_threads_run_as_if_alone, 400) {
     enum { THREADS = 4 };
     struct life alone = {.seed = test_seed(5), .round_count = 30000}, lives[THREADS];
     for (int index = 0; index < THREADS; index++) lives[index] = alone;
@@ -122,7 +122,7 @@ TEST_SLOW(worlds_in_threads_run_as_if_alone, 120) {
 }
 
 /* Threads that shared a lock or a cache line would need the sum of their times. */
-TEST_SLOW(worlds_in_two_threads_take_no_longer_than_one, 120) {
+TEST_SLOW(worlds_in_two_threads_take_no_longer_than_one, 400) {
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
     SKIP("sanitizers share locks of their own");
 #endif
@@ -174,7 +174,7 @@ static void *run_relay(void *argument) {
     return NULL;
 }
 
-TEST_SLOW(a_world_is_handed_from_thread_to_thread, 120) {
+TEST_SLOW(a_world_is_handed_from_thread_to_thread, 400) {
     enum { RUNNERS = 3 };
     varve_world *world = varve_world_new();
     struct relay relay = {.world = world, .list = varve_list_new(world)};
