@@ -217,9 +217,10 @@ static void run_model(unsigned thread_count, unsigned profile, unsigned steps) {
 #define STEPS 150000
 #endif
 
+/* Large blocks are filled and compared, too, which is all that takes time then. */
 #define MODEL(name, threads, profile)                                                              \
     TEST_SLOW(name, 300) {                                                                         \
-        run_model(threads, profile, STEPS);                                                        \
+        run_model(threads, profile, (profile) < 2 ? STEPS : STEPS / 4);                            \
     }
 
 MODEL(one_thread_small_blocks, 1, 0)

@@ -73,7 +73,7 @@ static void step(struct slot *slots, uint64_t *random) {
 static void *churn(void *argument) {
     static __thread struct slot slots[SLOT_COUNT];
     uint64_t random = (uintptr_t)argument;
-    for (unsigned count = 0; count < 800; count++) step(slots, &random);
+    for (unsigned count = 0; count < 400; count++) step(slots, &random);
     for (size_t index = 0; index < SLOT_COUNT; index++) {
         check(&slots[index], index);
         varve_free(slots[index].block);
