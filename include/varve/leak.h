@@ -114,9 +114,9 @@ static inline void varve_profile_cleanup_(varve_profile **profile) {
     VARVE_PROFILE_(name, top_count, VARVE_PROFILE_JOIN_(varve_profile_here_, __LINE__),            \
                    VARVE_PROFILE_JOIN_(varve_profile_once_, __LINE__))
 #define VARVE_PROFILE_(name, top_count, here, once)                                                \
-    for (varve_profile * here __attribute__((cleanup(varve_profile_cleanup_))) =                   \
+    for (varve_profile * here __attribute__((unused, cleanup(varve_profile_cleanup_))) =           \
              varve_profile_begin(name, top_count, 0),                                              \
-                         *once = NULL;                                                             \
+                                                     *once = NULL;                                 \
          once == NULL; once = (varve_profile *)1)
 
 #ifdef __cplusplus
