@@ -12,8 +12,11 @@
  *
  * Errors. Constructors return NULL and set errno (ENOMEM unless stated). Other functions return 0
  * or a positive answer, or a negative errno. A failed call has changed nothing. Misuse (a count
- * below zero, two threads in one world, and, in audit builds, an object stored in one of another
- * world) ends the process with one sentence that begins with "varve: ".
+ * below zero, an object used after it was freed, two threads in one world, and, in audit builds, an
+ * object stored in one of another world) ends the process with one sentence that begins with
+ * "varve: ". That an object was freed is seen, as long as its memory was not used again, when a
+ * reference to it ends or a function wants it to be of a kind; in audit builds also when it is
+ * stored, compared, hashed or asked for its type or world, and when a collection comes to it.
  *
  * Threads. A world has one thread inside at a time; see varve_world_enter(). Different worlds are
  * independent: any number of threads, each in its own. */
@@ -37,8 +40,9 @@ VARVE_API varve_world *varve_world_new(void);
 
 /* Ends a world: runs what varve_world_at_exit() registered, collects, and frees everything. What
  * is still referenced then is leaked; its finalizers do not run. Returns how many objects were
- * leaked (not counting what leaked objects hold), or -EBUSY from within a finalizer or callback.
- * The caller is inside. Accepts NULL. */
+ * leaked (and what leaked objects hold is leaked, too), or -EBUSY from within a finalizer or
+ * callback. varve_world_report_leaks() (varve/inspect.h) has them described. The caller is inside.
+ * Accepts NULL. */
 VARVE_API long varve_world_free(varve_world *world);
 
 /* What varve_world_free() would call a leak, one object. */

@@ -66,6 +66,14 @@ void vv_describe_object(struct vv_text *text, const varve_object *object) {
     }
 }
 
+void vv_describe_address(struct vv_text *text, const varve_object *object) {
+    vv_text_add(text, "<");
+    vv_text_add(text, vv_kind_name(object));
+    vv_text_add(text, " ");
+    vv_text_add_hex(text, (uintptr_t)object);
+    vv_text_add(text, ">");
+}
+
 /* --- references --- */
 
 static bool add_index(struct vv_text *text, varve_object *const *items, size_t count,

@@ -12,6 +12,9 @@ const char *vv_kind_name(const varve_object *object);
 /* Adds "list of 3", "str 'Alice'", "int 30", "Node 0x7f...". */
 void vv_describe_object(struct vv_text *text, const varve_object *object);
 
+/* Adds "<list 0x7f...>". */
+void vv_describe_address(struct vv_text *text, const varve_object *object);
+
 /* Adds how `holder` refers to `child`: "[3]", "['name']", ".left", "key", or nothing. */
 void vv_describe_reference(struct vv_text *text, const varve_object *holder,
                            const varve_object *child);

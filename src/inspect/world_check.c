@@ -25,14 +25,6 @@ struct check {
 
 /* --- sentences --- */
 
-static void add_object(struct vv_text *text, const varve_object *object) {
-    vv_text_add(text, "<");
-    vv_text_add(text, vv_kind_name(object));
-    vv_text_add(text, " ");
-    vv_text_add_hex(text, (uintptr_t)object);
-    vv_text_add(text, ">");
-}
-
 static void send(struct check *check, struct vv_text *text, const varve_object *object) {
     check->problem_count++;
     if (check->report != NULL) check->report(vv_text_end(text), object, check->argument);
@@ -42,7 +34,7 @@ static void report_state(struct check *check, const varve_object *object, const 
     char buffer[SENTENCE_BYTES];
     struct vv_text text = vv_text_in(buffer, sizeof buffer);
     vv_text_add(&text, "varve: ");
-    add_object(&text, object);
+    vv_describe_address(&text, object);
     vv_text_add(&text, what);
     send(check, &text, object);
 }
@@ -51,7 +43,7 @@ static void report_count(struct check *check, const varve_object *object, uint32
     char buffer[SENTENCE_BYTES];
     struct vv_text text = vv_text_in(buffer, sizeof buffer);
     vv_text_add(&text, "varve: reference count of ");
-    add_object(&text, object);
+    vv_describe_address(&text, object);
     vv_text_add(&text, " is ");
     vv_text_add_decimal(&text, object->refcount);
     vv_text_add(&text, ", but ");
@@ -64,7 +56,7 @@ static void report_foreign(struct check *check, const void *child, bool is_other
     char buffer[SENTENCE_BYTES];
     struct vv_text text = vv_text_in(buffer, sizeof buffer);
     vv_text_add(&text, "varve: ");
-    add_object(&text, check->holder);
+    vv_describe_address(&text, check->holder);
     vv_text_add(&text, " refers to ");
     vv_text_add_hex(&text, (uintptr_t)child);
     vv_text_add(&text,
@@ -76,9 +68,9 @@ static void report_hidden(struct check *check, const varve_object *child) {
     char buffer[SENTENCE_BYTES];
     struct vv_text text = vv_text_in(buffer, sizeof buffer);
     vv_text_add(&text, "varve: traverse of ");
-    add_object(&text, check->holder);
+    vv_describe_address(&text, check->holder);
     vv_text_add(&text, " does not show its reference to ");
-    add_object(&text, child);
+    vv_describe_address(&text, child);
     send(check, &text, check->holder);
 }
 

@@ -11,8 +11,8 @@
 
 /* Fatal: the object is not of that built-in type. */
 #define VV_IS(object, index, name)                                                                 \
-    vv_check((object)->type_index == (index),                                                      \
-             "varve: an object that is no " name " was used as one")
+    VV_CHECK_OBJECT((object)->type_index == (index), object,                                       \
+                    "varve: an object that is no " name " was used as one")
 
 /* The built-in types' specifications, one in each type's file. */
 extern const varve_type_spec vv_str_spec, vv_bytes_spec, vv_list_spec, vv_tuple_spec, vv_dict_spec,

@@ -149,6 +149,7 @@ struct subtraction {
 /* For the whole set: every target's count is decremented, after its cache line has come. */
 VV_INLINE int subtract_from_all(varve_object *child, void *argument) {
     struct subtraction *subtraction = argument;
+    vv_object_assert_live(child);
     const struct vv_object_pool *pool = vv_object_pool_of(child);
     uint32_t *count = &pool->refs[vv_object_index(pool, child)];
     __builtin_prefetch(count, 1);
@@ -160,6 +161,7 @@ VV_INLINE int subtract_from_all(varve_object *child, void *argument) {
 
 VV_INLINE int subtract_from_candidate(varve_object *child, void *argument) {
     (void)argument;
+    vv_object_assert_live(child);
     const struct vv_object_pool *pool = vv_object_pool_of(child);
     uint32_t index = vv_object_index(pool, child);
     if ((pool->states[index] & VV_STATE_CANDIDATE) != 0) pool->refs[index]--;

@@ -71,6 +71,8 @@ int vv_equal_to_depth(varve_object *left, varve_object *right, int depth) {
 }
 
 int varve_equal(varve_object *left, varve_object *right) {
+    vv_object_assert_live(left);
+    vv_object_assert_live(right);
     return vv_equal_to_depth(left, right, VV_EQUAL_MAX_DEPTH);
 }
 
@@ -128,6 +130,7 @@ static int hash_to_depth(varve_object *object, int depth, uint64_t *out_hash) {
 }
 
 int varve_hash(varve_object *object, uint64_t *out_hash) {
+    vv_object_assert_live(object);
     return hash_to_depth(object, VV_EQUAL_MAX_DEPTH, out_hash);
 }
 
@@ -145,6 +148,7 @@ static int next_of(varve_object *const *items, size_t count, size_t *position,
 }
 
 int varve_next(varve_object *container, size_t *position, varve_object **out_item) {
+    vv_object_assert_live(container);
     switch (container->type_index) {
     case VV_TYPE_LIST: {
         const struct vv_list *list = (const struct vv_list *)container;
@@ -167,6 +171,7 @@ int varve_next(varve_object *container, size_t *position, varve_object **out_ite
 }
 
 long varve_length(const varve_object *object) {
+    vv_object_assert_live(object);
     switch (object->type_index) {
     case VV_TYPE_STR: return (long)((const struct vv_str *)object)->byte_count;
     case VV_TYPE_BYTES: return (long)((const struct vv_bytes *)object)->byte_count;

@@ -140,6 +140,7 @@ static void choose(struct batch *batch) {
 
 VV_INLINE int subtract_edge(varve_object *child, void *argument) {
     (void)argument;
+    vv_object_assert_live(child);
     struct vv_object_pool *pool = vv_object_pool_of(child);
     uint32_t block = vv_object_index(pool, child);
     if ((pool->states[block] & VV_STATE_CANDIDATE) != 0) pool->refs[block]--;

@@ -193,7 +193,9 @@ static void dealloc_or_wait(struct vv_object_pool *pool, varve_object *object) {
 
 void vv_object_die(varve_object *object) {
     struct vv_object_pool *pool = vv_object_pool_of(object);
-    uint8_t *state = &pool->states[vv_object_index(pool, object)];
+    uint32_t index = vv_object_index(pool, object);
+    vv_check(index < pool->carved_count, "varve: an object was used after it was freed");
+    uint8_t *state = &pool->states[index];
     if (vv_object_wants_finalize(object, *state) && !finalize_and_die(object)) {
         begin_anew(pool, state);
         return;
@@ -211,16 +213,40 @@ void vv_object_die(varve_object *object) {
     dealloc_or_wait(pool, object);
 }
 
+/* --- misuse --- */
+
 /* Whether the address is that of an object's block, which a wild pointer may not be. */
 static bool is_object(const varve_object *object) {
     return vv_region_contains(object) && vv_pool_record(object)->kind == VV_POOL_OBJECTS;
 }
 
+/* Whether there was an object once: the block is free, or was given back with its whole pool, or
+ * the pool's memory was. */
+static bool is_freed(const varve_object *object) {
+    if (!vv_region_contains(object)) return false;
+    const struct vv_pool *record = vv_pool_record(object);
+    if (record->kind == VV_POOL_NONE) return true;
+    if (record->kind != VV_POOL_OBJECTS) return false;
+    const struct vv_object_pool *pool = record->plane;
+    return vv_object_index(pool, object) >= pool->carved_count || object->type_index == 0;
+}
+
+void vv_object_misused(const varve_object *object, const char *sentence) {
+    vv_check(!is_freed(object), "varve: an object was used after it was freed");
+    vv_fatal(sentence);
+}
+
+void vv_object_check_live(const varve_object *object) {
+    if (is_object(object) && !is_freed(object)) return;
+    vv_object_misused(object, "varve: an address that is no object was used as one");
+}
+
 void varve_object_unreferenced(varve_object *object) {
-    vv_check(is_object(object), "varve: reference ended to an address that is no object");
+    VV_CHECK_OBJECT(is_object(object), object,
+                    "varve: reference ended to an address that is no object");
     if (object->refcount >= VARVE_IMMORTAL && object->type_index != 0) return;
-    vv_check(object->type_index != 0, "varve: an object was used after it was freed");
-    vv_check(object->refcount == 1, "varve: the reference count of an object fell below zero");
+    VV_CHECK_OBJECT(object->refcount == 1 && object->type_index != 0, object,
+                    "varve: the reference count of an object fell below zero");
     vv_world_assert_inside(vv_object_pool_of(object)->world);
     int saved_errno = errno;
     object->refcount = 0;

@@ -17,8 +17,8 @@ varve_object *varve_int_new(varve_world *world, int64_t value) {
 }
 
 int64_t varve_int_value(const varve_object *object) {
-    vv_check(object->type_index == VV_TYPE_INT || object->type_index == VV_TYPE_BOOL,
-             "varve: an object that is no int was used as one");
+    VV_CHECK_OBJECT(object->type_index == VV_TYPE_INT || object->type_index == VV_TYPE_BOOL, object,
+                    "varve: an object that is no int was used as one");
     return ((const struct vv_int *)object)->value;
 }
 
@@ -30,8 +30,7 @@ varve_object *varve_float_new(varve_world *world, double value) {
 }
 
 double varve_float_value(const varve_object *object) {
-    vv_check(object->type_index == VV_TYPE_FLOAT,
-             "varve: an object that is no float was used as one");
+    VV_IS(object, VV_TYPE_FLOAT, "float");
     return ((const struct vv_float *)object)->value;
 }
 

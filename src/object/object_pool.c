@@ -335,6 +335,7 @@ const char *vv_object_pool_check(const struct vv_object_pool *pool) {
     if (pool->shelf == NULL) return NULL;
     for (const struct vv_free_object *block = pool->free; block != NULL; block = block->next) {
         vv_expect(block->head.type_index == 0, "a freed object was written to");
+        vv_expect(block->head.refcount == 0, "a reference was taken to a freed object");
         vv_expect(pool->states[vv_object_index(pool, block)] == 0, "a freed object has a state");
         vv_expect(++free_count <= pool->carved_count, "a list of free objects has a cycle");
     }

@@ -72,6 +72,7 @@ varve_type *varve_type_new(varve_world *world, const varve_type_spec *spec) {
 }
 
 varve_type *varve_type_of(const varve_object *object) {
+    vv_object_assert_live(object);
     return vv_type_of(object);
 }
 

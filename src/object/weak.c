@@ -32,17 +32,9 @@ int vv_weak_init(varve_world *world) {
     return 0;
 }
 
-/* A weak table that was leaked. */
-static int release_table(varve_object *object, void *argument) {
-    (void)argument;
-    if (vv_is_weak_table(object)) vv_weak_table_release((struct vv_weak_table *)object);
-    return 0;
-}
-
 void vv_weak_done(varve_world *world) {
     struct vv_weak *weak = world->weak;
     if (weak == NULL) return;
-    if (weak->table_count > 0) vv_world_visit_objects(world, release_table, NULL);
     vv_world_release(world, weak->slots);
     vv_world_release(world, weak);
     world->weak = NULL;

@@ -4,15 +4,15 @@
 #include "object/weak_table.h"
 
 static struct vv_weak_table *as_table(varve_object *object, uint32_t type_index) {
-    vv_check(object->type_index == type_index,
-             "varve: an object that is no weak table of this kind was used as one");
+    VV_CHECK_OBJECT(object->type_index == type_index, object,
+                    "varve: an object that is no weak table of this kind was used as one");
     vv_world_assert_inside(varve_world_of(object));
     return (struct vv_weak_table *)object;
 }
 
 static const struct vv_weak_table *as_const_table(const varve_object *object, uint32_t type_index) {
-    vv_check(object->type_index == type_index,
-             "varve: an object that is no weak table of this kind was used as one");
+    VV_CHECK_OBJECT(object->type_index == type_index, object,
+                    "varve: an object that is no weak table of this kind was used as one");
     return (const struct vv_weak_table *)object;
 }
 
@@ -110,7 +110,8 @@ void varve_weak_key_dict_clear(varve_object *dict) {
 /* --- any weak table --- */
 
 static struct vv_weak_table *as_any_table(varve_object *object) {
-    vv_check(vv_is_weak_table(object), "varve: an object that is no weak table was used as one");
+    VV_CHECK_OBJECT(vv_is_weak_table(object), object,
+                    "varve: an object that is no weak table was used as one");
     vv_world_assert_inside(varve_world_of(object));
     return (struct vv_weak_table *)object;
 }

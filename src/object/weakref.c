@@ -12,6 +12,7 @@
 #define EQUAL_MAX_DEPTH 10u
 
 static const struct vv_weakref *as_weakref(const varve_object *object) {
+    vv_object_assert_live(object);
     vv_check(vv_is_weakref(object), "varve: an object that is no weak reference was used as one");
     vv_world_assert_inside(varve_world_of(object));
     return (const struct vv_weakref *)object;

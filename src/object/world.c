@@ -7,6 +7,7 @@
 #include "heap/size_class.h"
 #include "heap/thread.h"
 #include "object/weak.h"
+#include "object/weak_table.h"
 #include "os/environment.h"
 
 #include <errno.h>
@@ -101,6 +102,7 @@ void varve_world_leave(varve_world *world) {
 }
 
 varve_world *varve_world_of(const varve_object *object) {
+    vv_object_assert_live(object);
     return vv_object_pool_of(object)->world;
 }
 
@@ -203,7 +205,11 @@ static int count_leaked(varve_object *object, void *argument) {
  */
 static int drop_leaked(varve_object *object, void *argument) {
     (void)argument;
-    vv_builtin_release_outer(object);
+    if (vv_is_weak_table(object)) {
+        vv_weak_table_release((struct vv_weak_table *)object);
+    } else {
+        vv_builtin_release_outer(object);
+    }
     return 0;
 }
 

@@ -85,17 +85,41 @@ struct varve_world {
     struct vv_exit_function *exit_functions;
     void (*on_leak)(const varve_leaked_object *leaked, void *argument);
     void *on_leak_argument;
+    void (*leak_write)(const char *text, size_t length, void *argument); /* inspect/leak_report.c */
+    void *leak_write_argument;
+    bool leaks_are_told;
     void (*on_unraisable)(const char *where, varve_object *object, int error, void *argument);
     void *on_unraisable_argument;
 };
+
+/* Fatal: an object that was freed was used, or else what the sentence says. */
+_Noreturn void vv_object_misused(const varve_object *object, const char *sentence);
+
+/* As vv_check(), of something that is not true of a freed object either. */
+#define VV_CHECK_OBJECT(condition, object, sentence)                                               \
+    do {                                                                                           \
+        if (vv_unlikely(!(condition))) vv_object_misused(object, sentence);                        \
+    } while (0)
+
+/* Fatal: the address is not that of an object, or of one that was freed. */
+void vv_object_check_live(const varve_object *object);
+
+static inline void vv_object_assert_live(const varve_object *object) {
+#if VARVE_AUDIT
+    vv_object_check_live(object);
+#else
+    (void)object;
+#endif
+}
 
 static inline varve_world *vv_world_of(const varve_object *object) {
     return vv_object_pool_of(object)->world;
 }
 
-/* One more owner, `holder`, which must be of the item's world: audit builds see to it; in others
- * varve_world_check() finds what is not. */
+/* One more owner, `holder`, which must be of the item's world, and both alive: audit builds see to
+ * it; in others varve_world_check() finds what is not. */
 static inline varve_object *vv_object_own(const varve_object *holder, varve_object *item) {
+    vv_object_assert_live(item);
 #if VARVE_AUDIT
     vv_check(vv_world_of(holder) == vv_world_of(item),
              "varve: an object was stored in one of another world");

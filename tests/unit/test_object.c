@@ -244,6 +244,69 @@ TEST_ABORTS(a_reference_to_a_freed_object_is_named,
     varve_decref(list);
 }
 
+/* The block's count was 1 when the whole pool went with its garbage. */
+TEST_ABORTS(a_reference_to_collected_garbage_is_named,
+            "varve: an object was used after it was freed") {
+    varve_world *world = new_world();
+    varve_object *list = varve_list_new(world);
+    varve_list_append(list, list);
+    varve_decref(list);
+    CHECK_EQ(varve_gc_collect(world, 2), 1);
+    varve_decref(list);
+}
+
+TEST_ABORTS(a_freed_object_that_was_revived_by_a_reference_is_named,
+            "varve: an object was used after it was freed") {
+    varve_object *list = varve_list_new(new_world());
+    varve_decref(list);
+    varve_incref(list);
+    varve_decref(list);
+}
+
+TEST_ABORTS(a_reference_into_a_pool_that_was_given_back_is_named,
+            "varve: an object was used after it was freed") {
+    varve_type_spec spec = {.name = "large", .basic_bytes = 100000};
+    varve_object *large = varve_object_new(varve_type_new(new_world(), &spec));
+    varve_decref(large);
+    varve_object_unreferenced(large);
+}
+
+TEST_ABORTS(a_freed_list_that_is_changed_is_named, "varve: an object was used after it was freed") {
+    varve_world *world = new_world();
+    varve_object *list = varve_list_new(world);
+    varve_decref(list);
+    varve_list_append(list, varve_none(world));
+}
+
+#if VARVE_AUDIT
+TEST_ABORTS(a_freed_object_that_is_stored_is_named,
+            "varve: an object was used after it was freed") {
+    varve_world *world = new_world();
+    varve_object *number = varve_float_new(world, 1);
+    varve_decref(number);
+    varve_list_append(varve_list_new(world), number);
+}
+
+TEST_ABORTS(a_freed_object_that_is_compared_is_named,
+            "varve: an object was used after it was freed") {
+    varve_world *world = new_world();
+    varve_object *number = varve_float_new(world, 1);
+    varve_decref(number);
+    varve_equal(varve_none(world), number);
+}
+
+TEST_ABORTS(a_freed_object_that_a_traverse_shows_is_named,
+            "varve: an object was used after it was freed") {
+    varve_world *world = new_world();
+    varve_object *list = varve_list_new(world);
+    varve_object *number = varve_float_new(world, 1);
+    varve_list_append(list, number);
+    varve_decref(number);
+    varve_decref(number); /* one too many */
+    varve_gc_collect(world, 2);
+}
+#endif
+
 static void over_decref(varve_object *self) {
     self->refcount = 0;
     varve_decref(self);

@@ -100,6 +100,17 @@ TEST(a_reference_to_what_is_no_object_is_named) {
     CHECK_EQ(varve_world_free(other), 0);
 }
 
+TEST(a_reference_taken_to_a_freed_object_is_named) {
+    varve_world *world = varve_world_new();
+    varve_object *dead = varve_float_new(world, 2);
+    varve_decref(dead);
+    varve_incref(dead);
+    CHECK_EQ(check(world), 1);
+    check_sentence("varve: heap check: a reference was taken to a freed object");
+    dead->refcount = 0;
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
 /* --- traverse functions that forget something --- */
 
 struct pair {
