@@ -121,6 +121,27 @@ TEST_SLOW(worlds_in_threads_run_as_if_alone, 400) {
     CHECK_GT(alone.finalized_count, 1000);
 }
 
+/* Shares nothing with anybody: what two processors can do at the moment. */
+static void *compute(void *argument) {
+    volatile uint64_t *state = argument;
+    for (int round = 0; round < 10000000; round++) *state = *state * 31 + 7;
+    return NULL;
+}
+
+static uint64_t compute_in_threads(int count) {
+    pthread_t threads[2];
+    struct {
+        uint64_t state;
+        char apart[256];
+    } states[2] = {{.state = 1}};
+    uint64_t begin_ns = now_ns();
+    for (int index = 0; index < count; index++) {
+        REQUIRE(pthread_create(&threads[index], NULL, compute, &states[index].state) == 0);
+    }
+    for (int index = 0; index < count; index++) pthread_join(threads[index], NULL);
+    return now_ns() - begin_ns;
+}
+
 /* Threads that shared a lock or a cache line would need the sum of their times. */
 TEST_SLOW(worlds_in_two_threads_take_no_longer_than_one, 400) {
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -128,15 +149,18 @@ TEST_SLOW(worlds_in_two_threads_take_no_longer_than_one, 400) {
 #endif
     if (VARVE_AUDIT) SKIP("audits take longer the more worlds there are");
     if (sysconf(_SC_NPROCESSORS_ONLN) < 2) SKIP("one processor");
-    uint64_t best_percent = UINT64_MAX;
-    /* Other processes may take a processor, so the best of several counts. */
-    for (int attempt = 0; attempt < 10 && best_percent > 160; attempt++) {
+    uint64_t best_percent = UINT64_MAX, best_control_percent = UINT64_MAX;
+    /* Other processes may take a processor, so the best of many counts. */
+    for (int attempt = 0; attempt < 100 && best_percent > 160; attempt++) {
+        uint64_t control_percent = compute_in_threads(2) * 100 / compute_in_threads(1);
+        if (control_percent < best_control_percent) best_control_percent = control_percent;
         struct life one = {.seed = 9, .round_count = 100000}, two[2] = {one, one};
         uint64_t one_ns = live_in_threads(&one, 1);
         uint64_t two_ns = live_in_threads(two, 2);
         uint64_t percent = two_ns * 100 / one_ns;
         if (percent < best_percent) best_percent = percent;
     }
+    if (best_control_percent > 140) SKIP("there are not two processors for this program");
     CHECK_LE(best_percent, 160);
 }
 
