@@ -16,7 +16,7 @@ import workloads
 
 AREA = "gc"
 PERCENT_LINE = re.compile(r"^(\w+): ([\d.]+) (?:ns|bytes) per object")
-SERVE_LINE = re.compile(r"median ([\d.]+) us, 99 % ([\d.]+) us,.* longest ([\d.]+) us; "
+SERVE_LINE = re.compile(r"median ([\d.]+) us, 99 % ([\d.]+) us,.* longest ([\d.]+) us[^;]*; "
                         r"collector ([\d.]+) ms of.*peak ([\d.]+) MiB")
 SERVE_METRICS = [("pause_median_us", "us", 1), ("pause_99_us", "us", 1),
                  ("pause_longest_us", "us", 1), ("collector_ms", "ms", 1), ("peak_bytes", "B", 2**20)]
