@@ -351,6 +351,17 @@ static bool copy_pages(const char *old_store, const _Atomic vv_page_number *old_
     return true;
 }
 
+/* Pages of nodes that the parent has added since the fork have no functions here: nothing is known
+ * of those nodes' functions, so they do not fold. False: no memory. */
+static bool have_function_pages(uint32_t page_count) {
+    for (uint32_t page = 0; page < page_count; page++) {
+        if (function_pages[page] != NULL) continue;
+        function_pages[page] = vv_meta_allocate(VV_NODES_PER_PAGE * sizeof(uint32_t));
+        if (function_pages[page] == NULL) return false;
+    }
+    return true;
+}
+
 static void clear_unpublished_sites(uint32_t node_count, uint32_t site_count) {
     for (vv_node_number node = 0; node < node_count; node++) {
         uint32_t site = atomic_load_explicit(&node_at(node)->site, memory_order_relaxed);
@@ -376,7 +387,8 @@ int vv_nodes_inherit(const char *old_store) {
     if (!copy_pages(old_store, old->node_directories, header->node_directories, node_pages,
                     node_page_count) ||
         !copy_pages(old_store, old->site_directories, header->site_directories, site_pages,
-                    site_page_count)) {
+                    site_page_count) ||
+        !have_function_pages(node_page_count)) {
         return -ENOMEM;
     }
     clear_unpublished_sites(node_count, site_count);
