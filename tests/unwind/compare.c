@@ -194,8 +194,8 @@ __attribute__((destructor)) static void end(void) {
     if (out == NULL) return;
     fprintf(out, "stacks %lu\nframes %lu\nsignals %lu\n", stack_count, frame_count, signal_count);
     for (unsigned index = 0; index < difference_count; index++) {
-        /* Once in some million stacks libunwind 1.6 steps from a plain frame out of all code, where
-         * a signal came in an exit handler; that is no difference of opinion about a frame. */
+        /* Seen once in some million stacks: libunwind 1.6 went from __run_exit_handlers() to an
+         * address outside of all code, varve to exit(). Why is not known. */
         bool is_lost = is_code(differences[index].ours) && !is_code(differences[index].theirs) &&
                        differences[index].theirs != 0;
         fprintf(out, "%s %lu", is_lost ? "astray" : "different", differences[index].count);
