@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The cases of gc_world.c for bdwgc, the collector of Debian's libgc1: gc_bdwgc CASE [COUNT]. Nodes
  * have four words, as many as the attributes there. */
+#include "gc_bench.h"
+
 #include "bench.h"
 
 #include <time.h>
@@ -13,12 +15,6 @@ struct node {
 };
 
 static struct node **nodes; /* the root; in memory that bdwgc scans */
-
-static uint64_t now_ns(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
 
 static void report(const char *name, uint64_t begin_ns, size_t count) {
     printf("%s: %.2f ns per object\n", name, (double)(now_ns() - begin_ns) / (double)count);

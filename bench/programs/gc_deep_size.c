@@ -4,6 +4,8 @@
  * dicts, each with 8 floats of its own; and, for a graph that is harder on the memory,
  * "deep_size_random" of instances with three references to random others, "dominators_random" and
  * "path_random". Each three times. */
+#include "gc_bench.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -12,20 +14,6 @@
 #include <varve/inspect.h>
 
 enum { ROUND_COUNT = 3, MEMBER_COUNT = 100, KEY_COUNT = 8 };
-
-static uint64_t now_ns(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
-
-static uint64_t random_below(uint64_t limit) {
-    static uint64_t state = 88172645463325252u;
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state % limit;
-}
 
 static void must(bool good) {
     if (good) return;
