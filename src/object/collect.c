@@ -168,21 +168,28 @@ VV_INLINE int subtract_from_candidate(varve_object *child, void *argument) {
     return 0;
 }
 
-static int visit_trackable(varve_object *child, void *argument) {
-    (void)argument;
-    return vv_object_may_be_tracked(child);
+/* Whether the collector may forget a tuple, since nothing in it can be in a cycle. */
+static bool can_untrack_tuple(const struct vv_tuple *tuple) {
+    for (size_t index = 0; index < tuple->count; index++) {
+        if (tuple->items[index] == NULL) return false; /* not whole yet */
+        if (vv_object_may_be_tracked(tuple->items[index])) return false;
+    }
+    return true;
 }
 
-/* Whether the collector may forget a tuple or dict, since nothing in it can be in a cycle. */
+/* A tuple that this collection untracks too, now or when it comes to it, does not keep the dict
+ * tracked. */
+static int visit_trackable(varve_object *child, void *argument) {
+    (void)argument;
+    if (!vv_object_may_be_tracked(child)) return 0;
+    if (child->type_index != VV_TYPE_TUPLE) return 1;
+    bool is_candidate = (*vv_object_state(child) & VV_STATE_CANDIDATE) != 0;
+    return !is_candidate || !can_untrack_tuple((const struct vv_tuple *)child);
+}
+
 static bool can_untrack(varve_object *object, bool dicts) {
-    if (object->type_index == VV_TYPE_TUPLE) {
-        const struct vv_tuple *tuple = (const struct vv_tuple *)object;
-        for (size_t index = 0; index < tuple->count; index++) {
-            if (tuple->items[index] == NULL) return false; /* not whole yet */
-            if (vv_object_may_be_tracked(tuple->items[index])) return false;
-        }
-        return true;
-    }
+    if (object->type_index == VV_TYPE_TUPLE)
+        return can_untrack_tuple((const struct vv_tuple *)object);
     if (!dicts || object->type_index != VV_TYPE_DICT) return false;
     return vv_traverse_table(&((struct vv_dict *)object)->table, visit_trackable, NULL) == 0;
 }

@@ -278,6 +278,29 @@ TEST(tuples_of_untracked_items_are_untracked_by_a_collection) {
     CHECK_EQ(varve_world_free(world), 0);
 }
 
+TEST(a_dict_of_tuples_goes_with_them_wherever_they_are) {
+    varve_world *world = new_world();
+    varve_object *text = varve_str_of(world, "text");
+    for (int order = 0; order < 2; order++) {
+        varve_object *dict = order == 0 ? varve_dict_new(world) : NULL;
+        varve_object *tuple = varve_tuple_new(world, 1, &text);
+        if (dict == NULL) dict = varve_dict_new(world);
+        varve_dict_set(dict, text, tuple);
+        varve_gc_collect(world, 1);
+        CHECK(varve_gc_is_tracked(dict)); /* only a full collection looks at dicts */
+        varve_decref(tuple);
+        tuple = varve_tuple_new(world, 1, &text);
+        varve_dict_set(dict, text, tuple);
+        varve_gc_collect(world, 2);
+        CHECK(!varve_gc_is_tracked(tuple));
+        CHECK(!varve_gc_is_tracked(dict));
+        varve_decref(tuple);
+        varve_decref(dict);
+    }
+    varve_decref(text);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
 /* --- finalizers --- */
 
 static int finalize_count;
