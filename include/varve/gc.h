@@ -104,8 +104,10 @@ typedef struct varve_gc_info {
     uint64_t duration_ns; /* of this collection or slice */
 } varve_gc_info;
 
-/* Calls `callback` at the start and the stop of each collection, in order of registration. It may
- * do anything but free the world. add: -ENOMEM; remove: -ENOENT. */
+/* Calls `callback` at the start and the stop of each collection, in order of registration; an
+ * incremental one that gives way to a whole collection, or for which there is no memory, has no
+ * stop. It may do anything but free the world; collections and steps that it asks for do nothing.
+ * add: -ENOMEM; remove: -ENOENT. */
 typedef void (*varve_gc_callback)(varve_world *world, varve_gc_phase phase,
                                   const varve_gc_info *info, void *argument);
 VARVE_API int varve_gc_add_callback(varve_world *world, varve_gc_callback callback, void *argument);
@@ -156,9 +158,9 @@ VARVE_API int varve_gc_step(varve_world *world, uint64_t budget_ns,
  * always does it all at once. */
 VARVE_API void varve_gc_set_pause(varve_world *world, uint64_t pause_ns);
 
-/* Tells of memory that objects hold and varve does not see (+ when taken, - when freed). When more
- * than an eighth of all bytes, and more than 1 MiB, came since the last collection, an automatic
- * one runs. */
+/* Tells of memory that objects hold and varve does not see (+ when taken, - when freed). When it
+ * has grown since the last collection of the oldest generation by 1 MiB and by an eighth of what it
+ * is, an automatic one runs, or a step of one when the pause is bounded. */
 VARVE_API void varve_gc_adjust_external(varve_world *world, int64_t byte_count);
 VARVE_API int64_t varve_gc_external_bytes(const varve_world *world);
 

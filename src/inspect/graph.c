@@ -65,7 +65,9 @@ static VV_NOINLINE int grow_edges(struct building *building) {
 VV_INLINE int add_edge(varve_object *child, void *argument) {
     struct building *building = argument;
     struct vv_graph *graph = building->graph;
-    uint32_t node = vv_graph_node(graph, child);
+    const struct vv_object_pool *pool = vv_object_pool_of(child);
+    if (vv_unlikely(pool->world != graph->world)) return 0; /* varve_world_check() tells of it */
+    uint32_t node = graph->first_nodes[pool->pool_index] + vv_object_index(pool, child);
     if (graph->objects[node] == NULL) return 0; /* it waits for its dealloc */
     if (vv_unlikely(graph->edge_count == building->capacity) && grow_edges(building) < 0) {
         return -ENOMEM;

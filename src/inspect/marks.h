@@ -21,9 +21,11 @@ struct vv_marks {
 int vv_marks_init(struct vv_marks *marks, varve_world *world);
 void vv_marks_done(struct vv_marks *marks);
 
-/* Marks an object of the pool. Whether it was not marked before. */
+/* Marks an object of the pool. Whether it was not marked before; not for one of another world, to
+ * which only a mistake leads: varve_world_check() tells of it. */
 VV_INLINE bool vv_marks_add(struct vv_marks *marks, const struct vv_object_pool *pool,
                             const varve_object *object) {
+    if (vv_unlikely(pool->world != marks->world)) return false;
     size_t bit = (size_t)pool->pool_index * VV_OBJECT_POOL_BLOCKS + vv_object_index(pool, object);
     uint64_t mask = (uint64_t)1 << (bit & 63);
     uint64_t *word = &marks->words[bit >> 6];

@@ -176,11 +176,15 @@ static int begin_walk(struct walk *walk, const varve_deep_sizeof_options *option
         if (walk->is_stopped == NULL) return -ENOMEM;
         memset(walk->is_stopped, 0, walk->world->type_count);
         for (size_t index = 0; index < options->stop_count; index++) {
-            walk->is_stopped[options->stop[index]->index] = true;
+            const varve_type *type = options->stop[index];
+            vv_check(type->world == walk->world,
+                     "varve: a world was asked about a type of another");
+            walk->is_stopped[type->index] = true;
         }
     }
     for (size_t index = 0; index < options->exclude_count; index++) {
         const varve_object *object = options->exclude[index];
+        vv_world_check_own(walk->world, object);
         vv_marks_add(&walk->marks, vv_object_pool_of(object), object);
     }
     return 0;

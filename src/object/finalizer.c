@@ -36,10 +36,14 @@ static void retire(struct vv_finalizer *finalizer) {
 /* Runs one that is alive. What it held stays for the caller to end. */
 static void run(struct vv_finalizer *finalizer) {
     varve_object *object = &finalizer->ref.head;
-    bool is_over = varve_world_of(object)->weak->is_over;
+    varve_world *world = varve_world_of(object);
+    bool is_over = world->weak->is_over;
     retire(finalizer);
     vv_weak_list_remove(&finalizer->ref);
-    if (!is_over) finalizer->function(finalizer->ref.argument);
+    if (is_over) return;
+    world->call_depth++;
+    finalizer->function(finalizer->ref.argument);
+    world->call_depth--;
 }
 
 /* Its object has gone. The caller has a reference and ends what was held. */

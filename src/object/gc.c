@@ -357,7 +357,7 @@ static long collect(varve_world *world, int generation) {
     info.duration_ns = vv_clock_ns() - begin_ns;
     world->walk_count--;
     vv_object_pools_trim(world);
-    gc->bytes_since = 0;
+    if (generation == 2) gc->bytes_since = 0;
     if ((gc->debug & VARVE_GC_DEBUG_STATS) != 0) say_end(world, info.collected, info.duration_ns);
     vv_gc_account(world, &info);
     vv_gc_tell(world, VARVE_GC_STOP, &info);

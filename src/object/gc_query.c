@@ -89,7 +89,7 @@ static int visit_tracked(varve_world *world,
         if (pool->kind != VV_SHELF_CYCLIC) continue;
         for (uint32_t block = 0; block < pool->carved_count; block++) {
             uint8_t state = pool->states[block];
-            if ((state & VV_STATE_TRACKED) == 0) continue;
+            if ((state & VV_STATE_TRACKED) == 0 || !vv_object_is_visible(pool, block)) continue;
             int result = visit(vv_object_at(pool, block), vv_state_generation(state), argument);
             if (result != 0) return result;
         }
@@ -120,7 +120,7 @@ static int gather(varve_object *object, unsigned generation, void *argument) {
     return varve_list_append(gathering->list, object);
 }
 
-/* A list that a question fills: no automatic collection may come in between. */
+/* The list, when it has all of the answer. */
 static varve_object *finish(varve_object *list, int error) {
     if (error == 0) return list;
     varve_decref(list);
@@ -177,6 +177,7 @@ varve_object *varve_gc_get_referents(varve_world *world, size_t count,
     if (list == NULL) return NULL;
     int error = 0;
     for (size_t index = 0; index < count && error == 0; index++) {
+        vv_world_check_own(world, objects[index]);
         error = vv_traverse(objects[index], add_referent, list);
     }
     return finish(list, error);
@@ -220,13 +221,24 @@ size_t varve_gc_get_freeze_count(const varve_world *world) {
 /* External bytes that are worth a collection: an eighth of what there is, but not a trifle. */
 #define EXTERNAL_LEAST_BYTES (1 << 20)
 
+static int64_t add_saturated(int64_t sum, int64_t byte_count) {
+    int64_t result;
+    if (!__builtin_add_overflow(sum, byte_count, &result)) return result;
+    return byte_count > 0 ? INT64_MAX : INT64_MIN;
+}
+
 void varve_gc_adjust_external(varve_world *world, int64_t byte_count) {
     struct vv_gc *gc = &world->gc;
-    gc->external_bytes += byte_count;
-    if (byte_count > 0) gc->bytes_since += byte_count;
+    gc->external_bytes = add_saturated(gc->external_bytes, byte_count);
+    gc->bytes_since = add_saturated(gc->bytes_since, byte_count);
+    if (gc->bytes_since < 0) gc->bytes_since = 0;
     if (gc->bytes_since < EXTERNAL_LEAST_BYTES || gc->bytes_since < gc->external_bytes / 8) return;
     if (!gc->enabled || gc->collecting || gc->threshold[0] == 0) return;
-    varve_gc_collect(world, 2);
+    if (gc->pause_ns > 0) {
+        vv_gc_cycle_automatic(world);
+    } else {
+        varve_gc_collect(world, 2);
+    }
 }
 
 int64_t varve_gc_external_bytes(const varve_world *world) {

@@ -115,13 +115,16 @@ bool vv_object_wants_finalize(const varve_object *object, uint8_t state) {
 }
 
 void vv_object_finalize(varve_object *object) {
+    varve_world *world = vv_world_of(object);
     *vv_object_state(object) |= VV_STATE_FINALIZED;
+    world->call_depth++;
     if (object->type_index == VV_TYPE_INSTANCE) {
         const struct vv_class_object *cls = ((struct vv_instance *)object)->cls;
         cls->finalize(object, cls->argument);
     } else {
         vv_type_of(object)->spec.finalize(object);
     }
+    world->call_depth--;
 }
 
 /* Runs the finalizer of an object without references. False: it lives on. */
@@ -201,7 +204,7 @@ void vv_object_die(varve_object *object) {
         return;
     }
     if (vv_unlikely((*state & VV_STATE_WEAKREF) != 0)) {
-        *state &= (uint8_t)(VV_STATE_FINALIZED | VV_STATE_WEAKREF); /* no candidate any more */
+        *state = VV_STATE_DYING | VV_STATE_WEAKREF; /* callbacks that look at all objects skip it */
         vv_weak_object_dies(object);
     }
     if (pool->kind == VV_SHELF_LEAF) {

@@ -30,8 +30,7 @@ VV_INLINE int release_reference(varve_object *child, void *argument) {
     return 0;
 }
 
-/* The fields that lead to freed memory are reset, since a dealloc function of the program, which
- * an ended reference may call, can look at all objects. */
+/* The fields that lead to freed memory are reset, so that nothing in a block ever does. */
 static void release_outer(varve_world *world, varve_object *object) {
     if (object->type_index == VV_TYPE_LIST) {
         struct vv_list *list = (struct vv_list *)object;
@@ -89,6 +88,7 @@ static size_t give_whole_pools(varve_world *world) {
 void vv_trash_free(varve_world *world) {
     struct release_pass pass = {.world = world};
     size_t freed_count = 0;
+    world->frees_in_bulk = true; /* references that end may run code of the program */
     vv_collect_each_trash(world, release_object, &pass);
     for (uint32_t slot = 0; slot < VV_EDGE_RING_COUNT; slot++) {
         varve_object *object = pass.release.ring[slot];
@@ -97,6 +97,7 @@ void vv_trash_free(varve_world *world) {
     }
     if (world->trash_objects == NULL) freed_count = give_whole_pools(world);
     vv_collect_each_trash(world, give_object, &freed_count);
+    world->frees_in_bulk = false;
     int *young_count = &world->gc.count[0];
     *young_count = (size_t)*young_count > freed_count ? *young_count - (int)freed_count : 0;
 }

@@ -89,7 +89,10 @@ static bool call(struct vv_weak *weak, struct vv_weakref *ref) {
     ref->callback = NULL;
     varve_object *held = NULL;
     if (callback != NULL) {
+        varve_world *world = varve_world_of(&ref->head);
+        world->call_depth++;
         callback(&ref->head, ref->argument);
+        world->call_depth--;
         held = ref->held;
         ref->held = NULL;
     }

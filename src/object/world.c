@@ -185,7 +185,9 @@ static void run_exit_functions(varve_world *world) {
         struct vv_exit_function entry = *world->exit_functions;
         vv_world_release(world, world->exit_functions);
         world->exit_functions = entry.next;
+        world->call_depth++;
         entry.function(entry.argument);
+        world->call_depth--;
     }
 }
 
@@ -216,18 +218,19 @@ static int drop_leaked(varve_object *object, void *argument) {
 long varve_world_free(varve_world *world) {
     if (world == NULL) return 0;
     vv_world_check_thread(world);
-    if (world->gc.collecting || world->dealloc_depth > 0 || world->ending) return -EBUSY;
+    bool is_within = world->gc.collecting || world->dealloc_depth > 0 || world->call_depth > 0;
+    if (is_within || world->ending) return -EBUSY;
     run_exit_functions(world);
     varve_gc_unfreeze(world);
     varve_gc_set_debug(world, 0);
     varve_list_clear(world->gc.garbage);
     for (int round = 0; round < 8 && varve_gc_collect(world, 2) > 0; round++) continue;
-    vv_weak_done(world);
     varve_clear_reference(&world->gc.garbage);
     world->ending = true;
     long leaked_count = 0;
     vv_world_visit_objects(world, count_leaked, &leaked_count);
     vv_world_visit_objects(world, drop_leaked, NULL);
+    vv_weak_done(world);
     vv_gc_done(world);
     vv_interned_done(world);
     free_tables(world);
@@ -273,9 +276,8 @@ void varve_unraisable(varve_object *object, const char *where, int error) {
 static int visit_pool(struct vv_object_pool *pool,
                       int (*visit)(varve_object *object, void *argument), void *argument) {
     for (uint32_t index = 0; index < pool->carved_count; index++) {
-        varve_object *object = vv_object_at(pool, index);
-        if (object->type_index == 0 || vv_object_is_dying(pool, index)) continue;
-        int result = visit(object, argument);
+        if (!vv_object_is_visible(pool, index)) continue;
+        int result = visit(vv_object_at(pool, index), argument);
         if (result != 0) return result;
     }
     return 0;

@@ -47,7 +47,7 @@ struct vv_gc {
     uint64_t pause_ns;         /* 0: the oldest generation is collected at once */
     struct vv_gc_cycle *cycle; /* incremental collection in progress; NULL: none */
     int64_t external_bytes;
-    int64_t bytes_since;  /* external bytes that came since the last collection */
+    int64_t bytes_since; /* by which they grew since the last collection of the oldest generation */
     varve_object **stack; /* mark stack: VV_MARK_STACK_COUNT */
 };
 
@@ -70,7 +70,9 @@ struct varve_world {
     uint32_t walk_count;               /* walks over planes in progress: pools must stay */
     bool has_empty_pools;              /* vv_object_pools_trim() has something to do */
     bool ending;                       /* varve_world_free() has begun to tear down */
+    bool frees_in_bulk; /* what has VV_STATE_CANDIDATE is garbage that nobody may see */
     unsigned dealloc_depth;
+    unsigned call_depth; /* finalizers, weak callbacks and at-exit functions that are running */
     varve_object *dying; /* objects that wait for their dealloc; see object/lifetime.c */
     struct vv_gc gc;
     struct vv_weak *weak;         /* object/weak.c */
@@ -235,6 +237,17 @@ static inline bool vv_object_may_be_tracked(const varve_object *object) {
     if (pool->kind != VV_SHELF_CYCLIC) return false;
     if (object->type_index != VV_TYPE_TUPLE) return true;
     return (pool->states[vv_object_index(pool, object)] & VV_STATE_TRACKED) != 0;
+}
+
+/* Whether a block has an object that can be seen: live, and not on its way out. */
+static inline bool vv_object_is_visible(const struct vv_object_pool *pool, uint32_t index) {
+    if (vv_object_at(pool, index)->type_index == 0 || vv_object_is_dying(pool, index)) return false;
+    return !pool->world->frees_in_bulk || (pool->states[index] & VV_STATE_CANDIDATE) == 0;
+}
+
+/* Fatal: a question to a world has an object of another one in it. */
+static inline void vv_world_check_own(const varve_world *world, const varve_object *object) {
+    vv_check(vv_world_of(object) == world, "varve: a world was asked about an object of another");
 }
 
 /* Bytes that an object owns outside of its block. */

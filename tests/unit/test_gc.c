@@ -495,3 +495,63 @@ TEST(external_bytes_bring_a_collection) {
     CHECK_EQ(varve_gc_external_bytes(world), (1 << 19) + (1 << 20));
     CHECK_EQ(varve_world_free(world), 0);
 }
+
+TEST(external_bytes_are_counted_from_one_old_collection_to_the_next) {
+    varve_world *world = new_world();
+    varve_gc_stats stats[3];
+    varve_gc_collect(world, 2);
+    varve_gc_enable(world);
+    varve_gc_get_stats(world, stats);
+    uint64_t before = stats[2].collections;
+    for (int index = 0; index < 15; index++) { /* what comes and goes is no growth */
+        varve_gc_adjust_external(world, 1 << 19);
+        varve_gc_adjust_external(world, -(1 << 19));
+    }
+    varve_gc_get_stats(world, stats);
+    CHECK_EQ(stats[2].collections, before);
+    for (int index = 0; index < 3; index++) { /* young collections do not count anew */
+        varve_gc_adjust_external(world, 1 << 19);
+        varve_gc_collect(world, 0);
+    }
+    varve_gc_get_stats(world, stats);
+    CHECK_EQ(stats[2].collections, before + 1);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
+TEST(external_bytes_beyond_all_measure_saturate) {
+    varve_world *world = new_world();
+    varve_gc_adjust_external(world, INT64_MAX);
+    varve_gc_adjust_external(world, INT64_MAX);
+    CHECK_EQ(varve_gc_external_bytes(world), INT64_MAX);
+    varve_gc_adjust_external(world, INT64_MIN);
+    varve_gc_adjust_external(world, INT64_MIN);
+    CHECK_EQ(varve_gc_external_bytes(world), INT64_MIN);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
+TEST(with_a_bounded_pause_external_bytes_bring_steps) {
+    varve_world *world = new_world();
+    for (int index = 0; index < 2000; index++) make_cycle(world);
+    varve_gc_collect(world, 1); /* frees them; what is kept is old */
+    varve_object *kept = list_of(world, NULL);
+    for (int index = 0; index < 20000; index++) {
+        varve_object *item = list_of(world, NULL);
+        varve_list_append(kept, item);
+        varve_decref(item);
+    }
+    varve_gc_collect(world, 1);
+    varve_gc_set_pause(world, 1); /* the least that a step does */
+    varve_gc_enable(world);
+    varve_gc_stats stats[3];
+    varve_gc_get_stats(world, stats);
+    uint64_t before = stats[2].collections;
+    int count = 0;
+    for (; stats[2].collections == before && count < 1000000; count++) {
+        varve_gc_adjust_external(world, 1 << 20);
+        varve_gc_get_stats(world, stats);
+    }
+    CHECK_GT(count, 5); /* not all at once */
+    CHECK_EQ(stats[2].collections, before + 1);
+    varve_decref(kept);
+    CHECK_EQ(varve_world_free(world), 0);
+}
