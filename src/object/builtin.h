@@ -32,6 +32,10 @@ uint64_t vv_hash_bytes(const void *bytes, size_t byte_count);
 #define VV_EQUAL_MAX_DEPTH 100
 int vv_equal_to_depth(varve_object *left, varve_object *right, int depth);
 
+/* The same for items of containers: identical ones are equal, even NaN; either may be NULL. Keeps
+ * both alive meanwhile. */
+int vv_item_equal(varve_object *left, varve_object *right, int depth);
+
 /* Dicts, or sets: whether each entry of one is in the other. */
 int vv_dict_equal(varve_object *left, varve_object *right, int depth);
 

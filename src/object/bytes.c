@@ -10,7 +10,7 @@ varve_object *varve_bytes_new(varve_world *world, const void *data, size_t byte_
     struct vv_bytes *bytes = (void *)vv_object_new(world->types[VV_TYPE_BYTES], object_bytes);
     if (bytes == NULL) return NULL;
     bytes->byte_count = byte_count;
-    memcpy(bytes->data, data, byte_count);
+    if (byte_count > 0) memcpy(bytes->data, data, byte_count); /* data may be NULL then */
     bytes->data[byte_count] = 0;
     return &bytes->head;
 }

@@ -121,9 +121,7 @@ int vv_dict_equal(varve_object *left, varve_object *right, int depth) {
         varve_xincref(entry.value);
         int result = vv_table_find(other, entry.key, entry.hash, &found);
         if (result > 0 && entry.value != NULL) {
-            varve_object *value = varve_incref(other->entries[found].value);
-            result = vv_equal_to_depth(entry.value, value, depth - 1);
-            varve_decref(value);
+            result = vv_item_equal(entry.value, other->entries[found].value, depth - 1);
         }
         varve_decref(entry.key);
         varve_xdecref(entry.value);

@@ -32,23 +32,34 @@ static bool bytes_equal(const struct vv_bytes *left, const struct vv_bytes *righ
            memcmp(left->data, right->data, left->byte_count) == 0;
 }
 
-/* Item by item; identical ones are equal. The containers may be changed by what is called. */
-static int sequence_equal(varve_object *left, varve_object *right, int depth) {
-    size_t position = 0;
-    if (varve_length(left) != varve_length(right)) return 0;
-    for (;;) {
-        varve_object *item, *other;
-        size_t same_position = position;
-        if (varve_next(left, &position, &item) <= 0) return 1;
-        if (varve_next(right, &same_position, &other) <= 0) return 1;
-        if (item == other) continue;
-        varve_incref(item);
-        varve_incref(other);
-        int result = vv_equal_to_depth(item, other, depth - 1);
-        varve_decref(item);
-        varve_decref(other);
+int vv_item_equal(varve_object *left, varve_object *right, int depth) {
+    if (left == right) return 1;
+    if (left == NULL || right == NULL) return 0;
+    varve_incref(left);
+    varve_incref(right);
+    int result = vv_equal_to_depth(left, right, depth);
+    varve_decref(left);
+    varve_decref(right);
+    return result;
+}
+
+/* What is called may change lists: lengths and items are read anew each time. */
+static int list_equal(const struct vv_list *left, const struct vv_list *right, int depth) {
+    if (left->count != right->count) return 0;
+    for (size_t index = 0; index < left->count && index < right->count; index++) {
+        int result = vv_item_equal(left->items[index], right->items[index], depth - 1);
         if (result <= 0) return result;
     }
+    return left->count == right->count;
+}
+
+static int tuple_equal(const struct vv_tuple *left, const struct vv_tuple *right, int depth) {
+    if (left->count != right->count) return 0;
+    for (size_t index = 0; index < left->count; index++) {
+        int result = vv_item_equal(left->items[index], right->items[index], depth - 1);
+        if (result <= 0) return result;
+    }
+    return 1;
 }
 
 int vv_equal_to_depth(varve_object *left, varve_object *right, int depth) {
@@ -59,8 +70,9 @@ int vv_equal_to_depth(varve_object *left, varve_object *right, int depth) {
     switch (left->type_index) {
     case VV_TYPE_STR: return vv_str_equal((struct vv_str *)left, (struct vv_str *)right);
     case VV_TYPE_BYTES: return bytes_equal((struct vv_bytes *)left, (struct vv_bytes *)right);
-    case VV_TYPE_LIST:
-    case VV_TYPE_TUPLE: return sequence_equal(left, right, depth);
+    case VV_TYPE_LIST: return list_equal((struct vv_list *)left, (struct vv_list *)right, depth);
+    case VV_TYPE_TUPLE:
+        return tuple_equal((struct vv_tuple *)left, (struct vv_tuple *)right, depth);
     case VV_TYPE_DICT:
     case VV_TYPE_SET: return vv_dict_equal(left, right, depth);
     default: {

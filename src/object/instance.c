@@ -37,6 +37,7 @@ static const char **copy_names(varve_world *world, const varve_class_spec *spec,
 }
 
 varve_object *varve_class_new(varve_world *world, const varve_class_spec *spec) {
+    vv_world_assert_inside(world);
     size_t count = count_names(spec->attributes);
     if (spec->name == NULL || count > ATTRIBUTE_MAX_COUNT) {
         errno = EINVAL;
@@ -168,9 +169,13 @@ static int set_in_dict(struct vv_instance *instance, const char *name, varve_obj
     if (interned == NULL) return -ENOMEM;
     int result = 0;
     if (*dict == NULL) {
-        varve_object *fresh = varve_dict_new(world);
+        varve_object *fresh = varve_dict_new(world); /* a finalizer may set the first one, too */
         if (fresh == NULL) result = -ENOMEM;
-        *dict = fresh;
+        if (*dict == NULL) {
+            *dict = fresh;
+        } else {
+            varve_xdecref(fresh);
+        }
     }
     if (result == 0) {
         result = value != NULL ? varve_dict_set(*dict, interned, value)

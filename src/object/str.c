@@ -57,7 +57,7 @@ varve_object *varve_str_new(varve_world *world, const char *text, size_t byte_co
     str->hash = 0;
     str->byte_count = (uint32_t)byte_count;
     str->is_interned = false;
-    memcpy(str->text, text, byte_count);
+    if (byte_count > 0) memcpy(str->text, text, byte_count); /* text may be NULL then */
     str->text[byte_count] = 0;
     return &str->head;
 }

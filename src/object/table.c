@@ -58,7 +58,9 @@ static void probe_next(struct probe *probe) {
     probe->slot = (probe->slot + ++probe->step) & probe->mask;
 }
 
-/* Whether the entry has the key: 1, 0, negative errno; -EAGAIN: the table was changed. */
+#define CHANGED 2 /* what an equality function never says */
+
+/* Whether the entry has the key: 1, 0, negative errno; CHANGED: the table was changed. */
 static int entry_matches(struct vv_table *table, uint32_t index, varve_object *key, uint64_t hash) {
     varve_object *candidate = table->entries[index].key;
     if (candidate == key) return 1;
@@ -66,13 +68,14 @@ static int entry_matches(struct vv_table *table, uint32_t index, varve_object *k
     if (candidate->type_index == VV_TYPE_STR && key->type_index == VV_TYPE_STR) {
         return vv_str_equal((struct vv_str *)candidate, (struct vv_str *)key);
     }
-    const void *slots = table->slots;
+    const struct vv_table before = *table;
     varve_incref(candidate);
     int result = varve_equal(candidate, key);
-    bool changed = table->slots != slots || index >= table->entry_count ||
-                   table->entries[index].key != candidate;
+    bool changed = table->slots != before.slots || table->slot_shift != before.slot_shift ||
+                   index >= table->entry_count || table->entries[index].key != candidate;
     varve_decref(candidate);
-    return result >= 0 && changed ? -EAGAIN : result;
+    if (result < 0) return result;
+    return changed ? CHANGED : result > 0;
 }
 
 static int find_once(struct vv_table *table, varve_object *key, uint64_t hash,
@@ -94,7 +97,7 @@ int vv_table_find(struct vv_table *table, varve_object *key, uint64_t hash, uint
     int result;
     do {
         result = find_once(table, key, hash, out_index);
-    } while (result == -EAGAIN);
+    } while (result == CHANGED);
     return result;
 }
 

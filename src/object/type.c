@@ -7,11 +7,13 @@
 #include <string.h>
 
 #define TYPE_MAX_COUNT (1u << 24)
+#define PUBLIC_FLAGS                                                                               \
+    (VARVE_TYPE_ACYCLIC | VARVE_TYPE_NO_WEAKREFS | VARVE_TYPE_TRACK_LATER | VARVE_TYPE_BORROWS)
 
 static bool spec_is_valid(const varve_type_spec *spec) {
     size_t least = spec->item_bytes > 0 ? sizeof(varve_var_object) : sizeof(varve_object);
-    return spec->name != NULL && spec->basic_bytes >= least && spec->basic_bytes < (1u << 30) &&
-           spec->item_bytes < (1u << 20);
+    return spec->name != NULL && (spec->flags & ~PUBLIC_FLAGS) == 0 && spec->basic_bytes >= least &&
+           spec->basic_bytes < (1u << 30) && spec->item_bytes < (1u << 20);
 }
 
 static enum vv_shelf_kind kind_of(const varve_type_spec *spec) {

@@ -30,7 +30,7 @@ enum {
     VV_TYPE_BUILT_IN_COUNT,
 };
 
-/* What the collector must know beyond the public flags; set by vv_type_set_inner_flags(). */
+/* What the collector must know beyond the public flags; only varve's own types have these. */
 enum {
     VV_TYPE_IS_WEAKREF = 1u << 16,    /* vv_weakref_trash() is called for garbage of this type */
     VV_TYPE_IS_EPHEMERONS = 1u << 17, /* see object/weak.h */

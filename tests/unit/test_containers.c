@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness.h"
+#include "varve/gc.h"
 #include "varve/object.h"
 
 #include <errno.h>
@@ -342,5 +343,123 @@ TEST(tuples_hash_and_compare_by_items) {
     CHECK_EQ(varve_length(items[0]), -EOPNOTSUPP);
     varve_decref(one);
     varve_decref(two);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
+TEST(tuples_with_empty_places_are_equal_place_by_place) {
+    varve_world *world = new_world();
+    varve_object *left = varve_tuple_new(world, 2, NULL), *right = varve_tuple_new(world, 2, NULL);
+    varve_object *item = varve_int_new(world, 1000);
+    CHECK_EQ(varve_equal(left, right), 1);
+    CHECK_EQ(varve_tuple_init(left, 0, item), 0);
+    CHECK_EQ(varve_tuple_init(right, 1, item), 0);
+    CHECK_EQ(varve_equal(left, right), 0);
+    CHECK_EQ(varve_tuple_init(right, 0, item), 0);
+    CHECK_EQ(varve_equal(left, right), 0);
+    CHECK_EQ(varve_equal(right, left), 0);
+    varve_decref(item);
+    varve_decref(left);
+    varve_decref(right);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
+TEST(containers_with_the_same_nan_are_equal) {
+    varve_world *world = new_world();
+    varve_object *nan = varve_float_new(world, NAN), *other_nan = varve_float_new(world, NAN);
+    varve_object *dicts[3], *lists[3];
+    for (int index = 0; index < 3; index++) {
+        varve_object *value = index < 2 ? nan : other_nan;
+        dicts[index] = varve_dict_new(world);
+        lists[index] = varve_list_new(world);
+        CHECK_EQ(varve_dict_set_text(dicts[index], "key", value), 0);
+        CHECK_EQ(varve_list_append(lists[index], value), 0);
+    }
+    CHECK_EQ(varve_equal(dicts[0], dicts[1]), 1);
+    CHECK_EQ(varve_equal(lists[0], lists[1]), 1);
+    CHECK_EQ(varve_equal(dicts[0], dicts[2]), 0);
+    CHECK_EQ(varve_equal(lists[0], lists[2]), 0);
+    for (int index = 0; index < 3; index++) {
+        varve_decref(dicts[index]);
+        varve_decref(lists[index]);
+    }
+    varve_decref(nan);
+    varve_decref(other_nan);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
+TEST(nothing_at_no_address_makes_an_empty_str_and_empty_bytes) {
+    varve_world *world = new_world();
+    varve_object *str = varve_str_new(world, NULL, 0), *bytes = varve_bytes_new(world, NULL, 0);
+    CHECK_EQ_STR(varve_str_text(str), "");
+    CHECK_EQ(varve_length(bytes), 0);
+    varve_decref(str);
+    varve_decref(bytes);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
+/* An equality function that fails, with any errno. */
+static int equality_error;
+static int equal_fails(varve_object *self, varve_object *other) {
+    (void)self;
+    (void)other;
+    return equality_error;
+}
+
+static int hash_is_one(varve_object *self, uint64_t *out_hash) {
+    (void)self;
+    *out_hash = 1;
+    return 0;
+}
+
+TEST(a_dict_passes_on_every_error_of_equality) {
+    varve_world *world = new_world();
+    varve_type_spec spec = {.name = "key",
+                            .basic_bytes = sizeof(varve_object) + 8,
+                            .equal = equal_fails,
+                            .hash = hash_is_one};
+    varve_type *type = varve_type_new(world, &spec);
+    varve_object *one = varve_object_new(type), *two = varve_object_new(type), *value;
+    varve_object *dict = varve_dict_new(world);
+    CHECK_EQ(varve_dict_set(dict, one, one), 0);
+    for (equality_error = -1; equality_error > -140; equality_error--) {
+        CHECK_EQ(varve_dict_get(dict, two, &value), equality_error);
+    }
+    equality_error = 7; /* anything above 0 is "equal" */
+    CHECK_EQ(varve_dict_get(dict, two, &value), 1);
+    varve_decref(dict);
+    varve_decref(one);
+    varve_decref(two);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
+/* The dict of an open instance is made by the first attribute, and making it may run a collection,
+ * whose finalizers may set one, too. */
+static varve_object *open_instance;
+static void sets_attribute(varve_object *self, void *argument) {
+    (void)self;
+    (void)argument;
+    CHECK_EQ(varve_set_attribute(open_instance, "from_finalizer", varve_none(varve_world_of(self))),
+             0);
+}
+
+TEST(a_finalizer_may_set_the_first_attribute_of_an_object_that_gets_its_first) {
+    varve_world *world = new_world();
+    varve_gc_disable(world);
+    varve_object *open = varve_class_new(world, &(varve_class_spec){.name = "Open", .open = true});
+    static const char *const attributes[] = {"me", NULL};
+    varve_class_spec spec = {.name = "Last", .attributes = attributes, .finalize = sets_attribute};
+    varve_object *cls = varve_class_new(world, &spec), *loop = varve_instance_new(cls), *value;
+    varve_instance_set(loop, 0, loop);
+    varve_decref(loop);
+    open_instance = varve_instance_new(open);
+    varve_gc_set_threshold(world, (int[]){1, 10, 10});
+    varve_gc_enable(world);
+    CHECK_EQ(varve_set_attribute(open_instance, "own", open_instance), 0);
+    varve_gc_collect(world, 2);
+    CHECK_EQ(varve_get_attribute(open_instance, "own", &value), 0);
+    CHECK_EQ(varve_get_attribute(open_instance, "from_finalizer", &value), 0);
+    varve_decref(open_instance);
+    varve_decref(cls);
+    varve_decref(open);
     CHECK_EQ(varve_world_free(world), 0);
 }

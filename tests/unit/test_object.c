@@ -437,3 +437,15 @@ TEST(failure_of_any_allocation_loses_nothing) {
     }
     CHECK_EQ(varve_world_free(world), 0);
 }
+
+TEST(flags_that_are_not_the_programs_are_refused) {
+    varve_world *world = new_world();
+    varve_type_spec spec = {.name = "odd", .basic_bytes = sizeof(varve_object)};
+    for (unsigned bit = 4; bit < 32; bit++) {
+        spec.flags = 1u << bit;
+        errno = 0;
+        CHECK_EQ_PTR(varve_type_new(world, &spec), NULL);
+        CHECK_EQ(errno, EINVAL);
+    }
+    CHECK_EQ(varve_world_free(world), 0);
+}
