@@ -1,21 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 #include "object/component.h"
 
+#include "object/traverse.h"
+
 #include <errno.h>
 
 /* A suspect whose references are being followed. */
 struct frame {
     uint32_t suspect;
-    uint32_t edge : 31;
-    uint32_t is_root : 1; /* so far: reaches back to nothing earlier */
+    uint32_t edge : 30;
+    uint32_t has_targets : 1; /* its references lie on search->targets */
+    uint32_t is_root : 1;     /* so far: reaches back to nothing earlier */
 };
 
-#define EDGE_MAX_COUNT ((1u << 31) - 1)
+#define EDGE_MAX_COUNT ((1u << 30) - 1)
+
+/* References of a type of the program's can only be had all at once. Objects with more than a few
+ * put the suspects that they refer to on a stack, since having all for each one would take the
+ * square of their number: | targets of a frame | their count | targets of a later frame | ... */
+#define EDGES_AT_ONCE 16u
 
 struct vv_component_search {
     struct frame *frames; /* the way from the seed; own, as are the others */
     uint32_t frame_count;
     uint32_t *pending; /* visited, component not complete */
+    uint32_t *targets; /* numbers of suspects */
+    size_t target_count;
+    size_t target_capacity;
     uint32_t pending_count;
     uint32_t next_seed;
     uint32_t next_rank;
@@ -44,6 +55,7 @@ void vv_components_end(struct vv_gc_cycle *cycle) {
     if (search == NULL) return;
     vv_world_release(cycle->world, search->frames);
     vv_world_release(cycle->world, search->pending);
+    vv_world_release(cycle->world, search->targets);
     vv_world_release(cycle->world, search);
     cycle->search = NULL;
 }
@@ -65,10 +77,88 @@ static bool is_alive(const struct vv_gc_cycle *cycle, uint32_t number) {
     return vv_cycle_is_suspect(cycle, object) && suspect_of(cycle, object) == number;
 }
 
+/* --- the references of one suspect --- */
+
+static int count_edge(varve_object *child, void *argument) {
+    (void)child;
+    return ++*(uint32_t *)argument > EDGES_AT_ONCE;
+}
+
+/* Whether there are many, of a type that shows them all at once. */
+static bool has_many_edges(varve_object *object) {
+    uint32_t count = 0;
+    if (object->type_index < VV_TYPE_BUILT_IN_COUNT) return false;
+    return vv_traverse(object, count_edge, &count) != 0;
+}
+
+static int push_target(struct vv_gc_cycle *cycle, uint32_t target) {
+    struct vv_component_search *search = cycle->search;
+    if (search->target_count == search->target_capacity) {
+        size_t capacity = search->target_capacity * 2 + 256;
+        uint32_t *targets =
+            vv_world_reallocate(cycle->world, search->targets, capacity * sizeof targets[0]);
+        if (targets == NULL) return -ENOMEM;
+        search->targets = targets;
+        search->target_capacity = capacity;
+    }
+    search->targets[search->target_count++] = target;
+    return 0;
+}
+
+static int push_edge(varve_object *child, void *argument) {
+    struct vv_gc_cycle *cycle = argument;
+    uint32_t target = suspect_of(cycle, child);
+    return target != UINT32_MAX ? push_target(cycle, target) : 0;
+}
+
+/* False: no memory; the references are to be had one by one then. */
+static bool push_targets(struct vv_gc_cycle *cycle, varve_object *object) {
+    struct vv_component_search *search = cycle->search;
+    size_t begin = search->target_count;
+    if (vv_traverse(object, push_edge, cycle) == 0 && search->target_count - begin < UINT32_MAX &&
+        push_target(cycle, (uint32_t)(search->target_count - begin)) == 0) {
+        return true;
+    }
+    search->target_count = begin;
+    return false;
+}
+
+/* The targets of the innermost frame that has some. */
+static void pop_targets(struct vv_component_search *search) {
+    search->target_count--;
+    search->target_count -= search->targets[search->target_count];
+}
+
+/* The next reference of the innermost frame: 1 and the suspect that it leads to, or UINT32_MAX; 0:
+ * the end. */
+static int next_target(struct vv_gc_cycle *cycle, struct frame *frame, uint32_t *out_target) {
+    const struct vv_component_search *search = cycle->search;
+    if (frame->edge == EDGE_MAX_COUNT) return 0;
+    if (frame->has_targets) {
+        size_t end = search->target_count - 1;
+        if (frame->edge == search->targets[end]) return 0;
+        uint32_t target = search->targets[end - search->targets[end] + frame->edge++];
+        *out_target = is_alive(cycle, target) ? target : UINT32_MAX; /* may have died meanwhile */
+        return 1;
+    }
+    varve_object *object = cycle->suspects[frame->suspect].object, *child;
+    if (vv_edge_at(object, frame->edge, &child) == 0) return 0;
+    frame->edge++;
+    *out_target = child != NULL ? suspect_of(cycle, child) : UINT32_MAX;
+    return 1;
+}
+
+/* --- the search --- */
+
 static void enter(struct vv_gc_cycle *cycle, uint32_t number) {
     struct vv_component_search *search = cycle->search;
+    varve_object *object = cycle->suspects[number].object;
     cycle->suspects[number].rank = search->next_rank++;
-    search->frames[search->frame_count++] = (struct frame){number, 0, 1};
+    search->frames[search->frame_count++] = (struct frame){
+        .suspect = number,
+        .has_targets = has_many_edges(object) && push_targets(cycle, object),
+        .is_root = 1,
+    };
 }
 
 static void complete(struct vv_gc_cycle *cycle, uint32_t number) {
@@ -98,6 +188,7 @@ static void reaches_back(struct vv_gc_cycle *cycle, struct frame *frame, uint32_
 static void leave(struct vv_gc_cycle *cycle) {
     struct vv_component_search *search = cycle->search;
     struct frame frame = search->frames[--search->frame_count];
+    if (frame.has_targets) pop_targets(search);
     if (frame.is_root) {
         complete(cycle, frame.suspect);
     } else {
@@ -113,10 +204,8 @@ static void leave(struct vv_gc_cycle *cycle) {
 static bool follow(struct vv_gc_cycle *cycle, struct vv_budget *budget) {
     struct vv_component_search *search = cycle->search;
     struct frame *frame = &search->frames[search->frame_count - 1];
-    varve_object *object = cycle->suspects[frame->suspect].object, *child;
-    while (frame->edge < EDGE_MAX_COUNT && vv_edge_at(object, frame->edge, &child) != 0) {
-        frame->edge++;
-        uint32_t target = child != NULL ? suspect_of(cycle, child) : UINT32_MAX;
+    uint32_t target;
+    while (next_target(cycle, frame, &target) != 0) {
         if (target != UINT32_MAX && cycle->suspects[target].rank == 0) {
             enter(cycle, target);
             return true;

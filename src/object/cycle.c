@@ -4,6 +4,7 @@
 #include "object/builtin.h"
 #include "object/traverse.h"
 #include "object/weak.h"
+#include "object/weak_table.h"
 #include "os/clock.h"
 
 #define CLOCK_INTERVAL 64u /* objects, some 3 us */
@@ -28,6 +29,9 @@ size_t vv_edge_count(const varve_object *object) {
     case VV_TYPE_TUPLE: return ((const struct vv_tuple *)object)->count;
     case VV_TYPE_DICT:
     case VV_TYPE_SET: return ((const struct vv_dict *)object)->table.entry_count * (size_t)2;
+    case VV_TYPE_WEAK_VALUE_DICT:
+    case VV_TYPE_WEAK_KEY_DICT:
+    case VV_TYPE_WEAK_SET: return ((const struct vv_weak_table *)object)->entry_count * (size_t)2;
     default: return 0; /* not known to be large */
     }
 }
@@ -69,6 +73,18 @@ int vv_edge_at(varve_object *object, size_t edge, varve_object **out_child) {
         const struct vv_instance *instance = (const struct vv_instance *)object;
         if (edge >= vv_instance_value_count(instance)) return 0;
         *out_child = instance->values[edge];
+        return 1;
+    }
+    case VV_TYPE_WEAK_VALUE_DICT:
+    case VV_TYPE_WEAK_KEY_DICT:
+    case VV_TYPE_WEAK_SET:
+    case VV_TYPE_EPHEMERONS: {
+        const struct vv_weak_table *table = (const struct vv_weak_table *)object;
+        if (edge / 2 >= table->entry_count) return 0;
+        const struct vv_weak_entry *entry = &table->entries[edge / 2];
+        *out_child = entry->member == NULL ? NULL
+                     : edge % 2 == 0       ? &entry->member->head
+                                           : entry->other;
         return 1;
     }
     default: {

@@ -75,7 +75,9 @@ static int begin(varve_world *world, uint64_t *out_collected) {
     if (world->gc.cycle == NULL) return -ENOMEM;
     world->gc.count[2] = 0;
     world->gc.long_lived_pending = 0;
+    world->gc.collecting = true; /* or a callback could end the cycle before its first slice */
     vv_gc_tell(world, VARVE_GC_START, &(varve_gc_info){.generation = 2});
+    world->gc.collecting = false;
     return 0;
 }
 
@@ -89,6 +91,7 @@ static void end(varve_world *world) {
         .duration_ns = cycle->duration_ns,
     };
     gc->cycle = NULL;
+    gc->bytes_since = 0;
     gc->long_lived_total = cycle->visited_count > cycle->collected_count
                                ? cycle->visited_count - cycle->collected_count
                                : 0;
@@ -354,10 +357,10 @@ static int slice(varve_world *world, uint64_t budget_ns, varve_gc_progress *prog
 
 static int step(varve_world *world, uint64_t budget_ns, varve_gc_progress *progress) {
     uint64_t young_collected = 0;
+    int saved_errno = errno;
     int error = world->gc.cycle == NULL ? begin(world, &young_collected) : 0;
     if (error != 0) return error;
     world->gc.collecting = true;
-    int saved_errno = errno;
     error = slice(world, budget_ns, progress);
     progress->collected += young_collected;
     errno = saved_errno;

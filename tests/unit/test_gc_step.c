@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Collections in slices: a random program runs between the slices, with a model beside it. */
+#include "base/check.h"
 #include "harness.h"
 #include "varve/gc.h"
+#include "varve/weakref.h"
 
 #include <errno.h>
 #include <string.h>
@@ -313,4 +315,91 @@ TEST(a_bounded_pause_setting_collects_old_garbage_on_its_own) {
     varve_gc_get_stats(world, stats);
     CHECK_GT(stats[2].collections, 1);
     varve_world_free(world);
+}
+
+/* --- objects with many references --- */
+
+/* A type of the program's that owns any number of objects. */
+struct array {
+    varve_var_object head;
+    varve_object *items[];
+};
+
+static int array_traverse(varve_object *self, varve_visit visit, void *argument) {
+    struct array *array = (struct array *)(void *)self;
+    for (size_t index = 0; index < array->head.item_count; index++) {
+        int result = array->items[index] != NULL ? visit(array->items[index], argument) : 0;
+        if (result != 0) return result;
+    }
+    return 0;
+}
+
+static void array_clear(varve_object *self) {
+    struct array *array = (struct array *)(void *)self;
+    for (size_t index = 0; index < array->head.item_count; index++) {
+        varve_clear_reference(&array->items[index]);
+    }
+}
+
+#define MANY_COUNT (VARVE_GC_STRESS || VARVE_AUDIT ? 2000 : 300000)
+
+/* Items that refer back; the array is the first and the last of them, too. */
+static struct array *many(varve_world *world, varve_type *type, size_t count) {
+    struct array *array = (struct array *)(void *)varve_object_new_var(type, count);
+    REQUIRE(array != NULL);
+    for (size_t index = 0; index < count; index++) {
+        bool itself = index == 0 || index == count - 1;
+        array->items[index] = itself ? varve_incref(&array->head.head) : varve_list_new(world);
+        if (!itself) varve_list_append(array->items[index], &array->head.head);
+    }
+    return array;
+}
+
+/* Components are followed one reference at a time, which must not take the square of their number
+ * where they can only be had all at once. */
+TEST(steps_free_objects_with_many_references_in_linear_time) {
+    varve_world *world = new_world();
+    varve_type_spec spec = {.name = "array",
+                            .basic_bytes = sizeof(varve_var_object),
+                            .item_bytes = sizeof(varve_object *),
+                            .traverse = array_traverse,
+                            .clear = array_clear};
+    varve_type *type = varve_type_new(world, &spec);
+    size_t before = live_count(world);
+    struct array *outer = many(world, type, 100);
+    struct array *inner = many(world, type, MANY_COUNT);
+    varve_list_append(outer->items[50], &inner->head.head); /* many within many */
+    varve_decref(&inner->head.head);
+    varve_decref(&outer->head.head);
+    uint64_t collected = 0;
+    finish(world, 100000, &collected);
+    CHECK_EQ(collected, MANY_COUNT - 2 + 1 + 98 + 1);
+    CHECK_EQ(live_count(world), before);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
+TEST(steps_free_large_weak_tables_in_linear_time) {
+    varve_world *world = new_world();
+    size_t before = live_count(world);
+    varve_object *tables[] = {varve_weak_value_dict_new(world),
+                              varve_weak_key_dict_new(world, true), varve_ephemerons_new(world)};
+    varve_object *keys = varve_list_new(world);
+    for (int index = 0; index < MANY_COUNT / 3; index++) {
+        varve_object *item = varve_list_new(world), *number = varve_int_new(world, index);
+        CHECK_EQ(varve_weak_value_dict_set(tables[0], number, item), 0);
+        CHECK_EQ(varve_weak_key_dict_set(tables[1], item, keys), 0);
+        CHECK_EQ(varve_ephemerons_set(tables[2], item, item), 0);
+        varve_list_append(keys, item);
+        varve_decref(item);
+        varve_decref(number);
+    }
+    for (int index = 0; index < 3; index++) {
+        varve_list_append(keys, tables[index]);
+        varve_decref(tables[index]);
+    }
+    varve_decref(keys);
+    uint64_t collected = 0;
+    finish(world, 100000, &collected);
+    CHECK_EQ(live_count(world), before);
+    CHECK_EQ(varve_world_free(world), 0);
 }
