@@ -189,18 +189,7 @@ varve_object *varve_weak_table_refs(varve_object *object) {
 }
 
 int varve_weak_table_pop(varve_object *object, varve_object **out_key, varve_object **out_value) {
-    struct vv_weak_table *table = as_any_table(object);
-    varve_object *key, *value;
-    for (uint32_t place = table->entry_count; place-- > 0;) {
-        if (!vv_weak_table_read(table, place, &key, &value)) continue;
-        vv_weak_table_remove(table, place);
-        if (out_key != NULL) *out_key = varve_incref(key);
-        if (out_value != NULL) *out_value = varve_xincref(value);
-        varve_decref(key);
-        varve_xdecref(value);
-        return 1;
-    }
-    return 0;
+    return vv_weak_table_pop(as_any_table(object), out_key, out_value);
 }
 
 int varve_weak_dict_setdefault(varve_object *dict, varve_object *key, varve_object *value,

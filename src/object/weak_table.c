@@ -80,6 +80,7 @@ static bool rebuild(struct vv_weak_table *table) {
         table->entries[place].member->place = place;
         occupy(table, old[index].hash, place);
     }
+    table->used_end = table->entry_count;
     vv_world_release(world, old_memory);
     return true;
 }
@@ -132,6 +133,7 @@ static void append(struct vv_weak_table *table, struct vv_weakref *member, varve
         (struct vv_weak_entry){member, varve_xincref(other), hash, table->next_ordinal++};
     member->place = place;
     table->used_count++;
+    table->used_end = table->entry_count;
     audit(table);
 }
 
@@ -335,6 +337,24 @@ int vv_weak_table_next(struct vv_weak_table *table, size_t *position, varve_obje
     return 0;
 }
 
+int vv_weak_table_pop(struct vv_weak_table *table, varve_object **out_key,
+                      varve_object **out_value) {
+    while (table->used_end > 0 && table->entries[table->used_end - 1].member == NULL) {
+        table->used_end--; /* what was removed is passed once, not by each pop */
+    }
+    varve_object *key, *value;
+    for (uint32_t place = table->used_end; place-- > 0;) {
+        if (!vv_weak_table_read(table, place, &key, &value)) continue;
+        vv_weak_table_remove(table, place);
+        if (out_key != NULL) *out_key = varve_incref(key);
+        if (out_value != NULL) *out_value = varve_xincref(value);
+        varve_decref(key);
+        varve_xdecref(value);
+        return 1;
+    }
+    return 0;
+}
+
 void vv_weak_table_clear(struct vv_weak_table *table) {
     varve_world *world = varve_world_of(&table->head);
     void *memory = table->slots;
@@ -342,7 +362,7 @@ void vv_weak_table_clear(struct vv_weak_table *table) {
     uint32_t entry_count = table->entry_count;
     table->slots = NULL;
     table->entries = NULL;
-    table->slot_shift = table->capacity = table->entry_count = 0;
+    table->slot_shift = table->capacity = table->entry_count = table->used_end = 0;
     table->used_count = table->dead_count = table->stale_count = 0;
     table->layout++;
     for (uint32_t place = 0; place < entry_count; place++) {
@@ -361,7 +381,8 @@ void vv_weak_table_release(struct vv_weak_table *table) {
     vv_world_release(world, table->slots);
     table->slots = NULL;
     table->entries = NULL;
-    table->entry_count = table->used_count = table->dead_count = table->stale_count = 0;
+    table->entry_count = table->used_end = 0;
+    table->used_count = table->dead_count = table->stale_count = 0;
 }
 
 const char *vv_weak_table_check(const struct vv_weak_table *table) {
@@ -372,6 +393,7 @@ const char *vv_weak_table_check(const struct vv_weak_table *table) {
         vv_expect(place == 0 || entry[-1].ordinal < entry->ordinal,
                   "entries of a weak table are out of order");
         if (entry->member == NULL) continue;
+        vv_expect(place < table->used_end, "a weak table has an entry behind its last");
         used_count++;
         dead_count += entry->member->object == NULL;
         stale_count += entry->member->callback == NULL;

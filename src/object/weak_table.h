@@ -35,6 +35,7 @@ struct vv_weak_table {
     uint32_t dead_count;
     uint32_t stale_count;
     uint32_t next_place; /* where the last walk went on: a guess */
+    uint32_t used_end;   /* no entry from here on has a member */
     bool by_identity;    /* const: keys are compared by address */
     uint64_t next_ordinal;
     uint64_t layout; /* changes when entries change their places */
@@ -98,6 +99,10 @@ void vv_weak_table_clear(struct vv_weak_table *table);
 
 /* The memory outside of a table that was leaked. */
 void vv_weak_table_release(struct vv_weak_table *table);
+
+/* Takes the newest living entry out: 1 and new references; 0: the table is empty. */
+int vv_weak_table_pop(struct vv_weak_table *table, varve_object **out_key,
+                      varve_object **out_value);
 
 /* NULL, or what is wrong. */
 const char *vv_weak_table_check(const struct vv_weak_table *table);

@@ -468,3 +468,31 @@ TEST(every_failure_of_memory_leaves_a_weak_set_as_it_was) {
     varve_decref(new_item);
     tear_down();
 }
+
+/* Each pop passes what was removed before it, which must not take the square of the length. */
+TEST(a_large_set_is_popped_in_linear_time) {
+    begin();
+    const size_t count = VARVE_AUDIT || VARVE_GC_STRESS ? 1000 : 300000;
+    varve_object *large = varve_weak_set_new(world, /* by_identity */ true);
+    varve_object *kept = varve_list_new(world), *item;
+    for (size_t index = 0; index < count; index++) {
+        item = varve_list_new(world);
+        CHECK_EQ(varve_weak_set_add(large, item), 1);
+        varve_list_append(kept, item);
+        varve_decref(item);
+    }
+    for (size_t index = count; index-- > count / 2;) {
+        REQUIRE(varve_weak_table_pop(large, &item, NULL) == 1);
+        CHECK_EQ_PTR(item, varve_list_get(kept, index));
+        varve_decref(item);
+    }
+    CHECK_EQ(varve_weak_set_add(large, kept), 1); /* behind what was popped */
+    CHECK_EQ(varve_weak_table_pop(large, &item, NULL), 1);
+    CHECK_EQ_PTR(item, kept);
+    varve_decref(item);
+    varve_list_clear(kept);
+    CHECK_EQ(varve_weak_table_pop(large, &item, NULL), 0);
+    varve_decref(large);
+    varve_decref(kept);
+    end();
+}
