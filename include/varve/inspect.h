@@ -77,7 +77,8 @@ VARVE_API size_t varve_dominators_largest(const varve_dominators *dominators, si
 VARVE_API varve_object *varve_path_to(varve_object *object, varve_object *from);
 
 /* Up to `max_count` paths without repeated objects, shortest first: a new list of lists. Errors as
- * above. Gives up after a million steps and returns what it has; the first path is always there. */
+ * above. Gives up after a million steps, or some tenths of a second, and returns what it has; the
+ * shortest path is always there. */
 VARVE_API varve_object *varve_paths_to(varve_object *object, varve_object *from, size_t max_count);
 
 /* Writes a picture of the holders, up to `depth` references away and `max_objects` objects, in the

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "inspect/graph.h"
+#include "object/layout.h"
 #include "varve/gc.h"
 #include "varve/inspect.h"
 
@@ -30,15 +31,24 @@ struct shortest {
     uint32_t *parents;
 };
 
-/* Appends the nodes from the root to `node`. */
+static void reverse(struct vv_list *list) {
+    for (size_t left = 0, right = list->count; left + 1 < right; left++) {
+        varve_object *item = list->items[left];
+        list->items[left] = list->items[--right];
+        list->items[right] = item;
+    }
+}
+
+/* A list of the nodes from the root to `node`. */
 static varve_object *list_parents(const struct shortest *search, uint32_t node) {
     varve_object *list = varve_list_new(search->graph.world);
     for (; list != NULL && node != VV_NO_NODE; node = search->parents[node]) {
-        if (varve_list_insert(list, 0, search->graph.objects[node]) < 0) {
+        if (varve_list_append(list, search->graph.objects[node]) < 0) {
             varve_decref(list);
             return NULL;
         }
     }
+    if (list != NULL) reverse((struct vv_list *)list);
     return list;
 }
 
@@ -95,12 +105,14 @@ varve_object *varve_path_to(varve_object *object, varve_object *from) {
  * node from the roots, which is never too much; so whole paths come out in order of length. */
 
 #define VV_PATH_PARTS_LIMIT ((size_t)1 << 20)
+#define VV_PATH_COMPARISONS_LIMIT ((size_t)1 << 26)
 
 struct part {
     uint32_t node;
     uint32_t next; /* part behind it, towards the object; VV_NO_NODE: it is the object */
     uint32_t length;
     uint32_t worth;
+    uint32_t least_distance; /* of its nodes from the roots */
 };
 
 struct many {
@@ -114,6 +126,7 @@ struct many {
     size_t heap_count;
     varve_object *paths;
     size_t found_count;
+    size_t comparison_count;
 };
 
 static bool is_before(const struct many *many, uint32_t left, uint32_t right) {
@@ -164,14 +177,24 @@ static int add_part(struct many *many, uint32_t node, uint32_t next) {
     if (many->part_count == many->part_capacity && grow_parts(many) < 0) return -ENOMEM;
     uint32_t length = next == VV_NO_NODE ? 0 : many->parts[next].length + 1;
     uint32_t distance = many->search.distances[node];
-    many->parts[many->part_count] =
-        (struct part){.node = node, .next = next, .length = length, .worth = length + distance};
+    many->parts[many->part_count] = (struct part){
+        .node = node,
+        .next = next,
+        .length = length,
+        .worth = length + distance,
+        .least_distance = next == VV_NO_NODE || distance < many->parts[next].least_distance
+                              ? distance
+                              : many->parts[next].least_distance,
+    };
     heap_push(many, (uint32_t)many->part_count++);
     return 0;
 }
 
-static bool contains(const struct many *many, uint32_t part, uint32_t node) {
+/* What is nearer to the roots than all of the part is not in it: so a chain takes linear time. */
+static bool contains(struct many *many, uint32_t part, uint32_t node) {
+    if (many->search.distances[node] < many->parts[part].least_distance) return false;
     for (; part != VV_NO_NODE; part = many->parts[part].next) {
+        many->comparison_count++;
         if (many->parts[part].node == node) return true;
     }
     return false;
@@ -195,6 +218,16 @@ static int extend(struct many *many, uint32_t part) {
     return 0;
 }
 
+/* The first path when that is too long for the search, or the object alone, held by nobody but the
+ * program. */
+static int emit_shortest(struct many *many) {
+    varve_object *path = list_parents(&many->search, many->target);
+    if (path == NULL) return -ENOMEM;
+    int result = varve_list_append(many->paths, path);
+    varve_decref(path);
+    return result;
+}
+
 static int emit(struct many *many, uint32_t part) {
     varve_object *path = varve_list_new(many->search.graph.world);
     if (path == NULL) return -ENOMEM;
@@ -216,15 +249,15 @@ static bool begins_path(const struct many *many, uint32_t node) {
 static int find_paths(struct many *many, size_t max_count) {
     int result = add_part(many, many->target, VV_NO_NODE);
     while (result == 0 && many->heap_count > 0 && many->found_count < max_count &&
-           many->part_count < VV_PATH_PARTS_LIMIT) {
+           many->part_count < VV_PATH_PARTS_LIMIT &&
+           many->comparison_count < VV_PATH_COMPARISONS_LIMIT) {
         uint32_t part = heap_pop(many);
         uint32_t node = many->parts[part].node;
         if (begins_path(many, node)) result = emit(many, part);
         if (result == 0 && node != many->from) result = extend(many, part);
     }
-    /* Held by nobody but the program. */
-    if (result == 0 && many->found_count == 0 && max_count > 0) result = emit(many, 0);
-    return result;
+    bool is_empty = many->found_count == 0 && max_count > 0;
+    return result == 0 && is_empty ? emit_shortest(many) : result;
 }
 
 static int search_many(struct many *many, varve_object *object, varve_object *from,

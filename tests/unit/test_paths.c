@@ -2,6 +2,7 @@
  * Who holds an object: paths, words, pictures. */
 #include "harness.h"
 
+#include "base/check.h"
 #include "varve/gc.h"
 #include "varve/inspect.h"
 
@@ -254,6 +255,46 @@ TEST(the_picture_has_the_holders_and_what_they_call_the_object) {
     varve_decref(target);
     varve_decref(dict);
     varve_world_free(world);
+}
+
+/* --- paths as long as it takes --- */
+
+/* root -> ... -> last, `count` references away; the program holds both. */
+static varve_object *chain(varve_world *world, size_t count, varve_object **out_last) {
+    varve_object *root = varve_list_new(world), *last = varve_incref(root);
+    for (size_t index = 0; index < count; index++) {
+        varve_object *next = varve_list_new(world);
+        CHECK_EQ(varve_list_append(last, next), 0);
+        varve_decref(last);
+        last = next;
+    }
+    *out_last = last;
+    return root;
+}
+
+#define CHAIN_COUNT ((size_t)(VARVE_GC_STRESS ? 5000 : VARVE_AUDIT ? 50000 : 1500000))
+
+/* In linear time: with the square of it, it would not end. */
+TEST(the_path_through_a_long_chain_is_found) {
+    varve_world *world = varve_world_new();
+    varve_gc_disable(world);
+    varve_object *last, *root = chain(world, CHAIN_COUNT, &last);
+    varve_object *path = varve_path_to(last, NULL);
+    REQUIRE(path != NULL);
+    CHECK_EQ(varve_list_length(path), CHAIN_COUNT + 1);
+    CHECK_EQ_PTR(varve_list_get(path, 0), root);
+    CHECK_EQ_PTR(varve_list_get(path, 1), varve_list_get(root, 0));
+    CHECK_EQ_PTR(varve_list_get(path, CHAIN_COUNT), last);
+    varve_decref(path);
+    varve_object *paths = varve_paths_to(last, NULL, 3); /* longer than the search may go */
+    REQUIRE(paths != NULL);
+    CHECK_EQ(varve_list_length(paths), 1);
+    CHECK_EQ(varve_list_length(varve_list_get(paths, 0)), CHAIN_COUNT + 1);
+    CHECK_EQ_PTR(varve_list_get(varve_list_get(paths, 0), 0), root);
+    varve_decref(paths);
+    varve_decref(root);
+    varve_decref(last);
+    CHECK_EQ(varve_world_free(world), 0);
 }
 
 /* --- memory that fails at every point --- */
