@@ -142,9 +142,10 @@ struct rows {
     size_t count;
 };
 
-static int take_rows(struct check *check, struct rows *rows) {
-    rows->items =
-        vv_scratch_take_array(check->scratch, check->options.top_count, sizeof *rows->items);
+/* Room for `count` rows, or as many as are asked for. */
+static int take_rows(struct check *check, size_t count, struct rows *rows) {
+    count = vv_min(count, check->options.top_count);
+    rows->items = vv_scratch_take_array(check->scratch, count + 1, sizeof *rows->items);
     return rows->items != NULL ? 0 : -ENOMEM;
 }
 
@@ -189,14 +190,14 @@ static int list_sites(struct check *check, struct rows *rows) {
     const struct moment *moments = check->moments;
     varve_statistics *all = NULL;
     varve_statistics *late = NULL;
-    int result = take_rows(check, rows);
-    if (result < 0 || !check->is_traced) return result;
-    result = varve_snapshot_compare(moments[END].snapshot, moments[BEGINNING].snapshot,
-                                    VARVE_KEY_LINE, false, &all);
+    if (!check->is_traced) return 0;
+    int result = varve_snapshot_compare(moments[END].snapshot, moments[BEGINNING].snapshot,
+                                        VARVE_KEY_LINE, false, &all);
     if (result == 0) {
         result = varve_snapshot_compare(moments[END].snapshot, moments[MIDDLE].snapshot,
                                         VARVE_KEY_LINE, false, &late);
     }
+    if (result == 0) result = take_rows(check, all->length, rows);
     for (size_t index = 0; result == 0 && index < all->length; index++) {
         const varve_statistic *site = &all->items[index];
         char name[512];
@@ -231,11 +232,11 @@ static int list_types(struct check *check, struct rows *rows) {
     const struct moment *moments = check->moments;
     varve_type_growth *growth;
     size_t count;
-    int result = take_rows(check, rows);
-    if (result < 0 || check->options.world == NULL) return result;
-    result = varve_growth_by_type(moments[BEGINNING].types, moments[BEGINNING].type_count,
-                                  moments[END].types, moments[END].type_count, &growth, &count);
+    if (check->options.world == NULL) return 0;
+    int result = varve_growth_by_type(moments[BEGINNING].types, moments[BEGINNING].type_count,
+                                      moments[END].types, moments[END].type_count, &growth, &count);
     if (result < 0) return result;
+    result = take_rows(check, count, rows);
     for (size_t index = 0; result == 0 && index < count; index++) {
         if (rows->count == check->options.top_count) break;
         int64_t late_bytes = late_growth_of_type(check, &growth[index]);
@@ -291,6 +292,7 @@ static int fill_report(struct check *check, varve_leak_report *out_report) {
 }
 
 void varve_leak_report_free(varve_leak_report *report) {
+    if (report == NULL) return;
     varve_free(report->sites);
     varve_free(report->types);
     report->sites = report->types = NULL;

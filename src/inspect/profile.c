@@ -133,11 +133,11 @@ static void count_net(const varve_snapshot *before, const varve_snapshot *after,
 /* The sites that grew, up to the number that was asked for. */
 static int keep_growth(const varve_profile *profile, const varve_statistics *all,
                        varve_statistics *out) {
-    varve_statistic *items =
-        vv_scratch_take_array(profile->scratch, profile->top_count + 1, sizeof *items);
+    size_t top_count = vv_min(profile->top_count, all->length);
+    varve_statistic *items = vv_scratch_take_array(profile->scratch, top_count + 1, sizeof *items);
     if (items == NULL) return -ENOMEM;
     *out = (varve_statistics){.items = items, .is_comparison = true, .key = all->key};
-    for (size_t index = 0; index < all->length && out->length < profile->top_count; index++) {
+    for (size_t index = 0; index < all->length && out->length < top_count; index++) {
         if (all->items[index].size_diff > 0) items[out->length++] = all->items[index];
     }
     return 0;

@@ -294,3 +294,7 @@ TEST(without_memory_a_check_says_so_and_leaves_no_trace_on) {
     varve_decref(keeper.list);
     CHECK_EQ(varve_world_free(keeper.world), 0);
 }
+
+TEST(freeing_no_report_is_harmless) {
+    varve_leak_report_free(NULL);
+}

@@ -204,3 +204,21 @@ TEST(without_memory_there_is_no_profile_and_no_trace) {
     }
     CHECK_GE(failures, 1);
 }
+
+TEST(any_number_of_sites_may_be_asked_for) {
+    struct seen seen;
+    varve_profile_end(begin("probe", 0), keep, &seen);
+    varve_profile *profile = varve_profile_begin("all", UINT32_MAX, 0);
+    REQUIRE(profile != NULL);
+    void *kept = varve_malloc(1000);
+    varve_profile_end(profile, keep, &seen);
+    CHECK(seen.result.is_complete);
+    CHECK_EQ(seen.site_count, 1);
+    CHECK_EQ(seen.largest, 1000);
+    varve_free(kept);
+    profile = varve_profile_begin("none", 0, 0);
+    REQUIRE(profile != NULL);
+    varve_profile_end(profile, keep, &seen);
+    CHECK(seen.result.is_complete);
+    CHECK_EQ(seen.site_count, 0);
+}
