@@ -116,7 +116,11 @@ static void check_state(struct check *check, const struct vv_object_pool *pool,
     if ((state & VV_STATE_TRACKED) != 0 && pool->kind != VV_SHELF_CYCLIC) {
         report_state(check, object, " is tracked, but its type is acyclic");
     }
-    if ((state & VV_STATE_TRACKED) == 0 && (state & VV_STATE_GENERATION) != 0) {
+    /* a collection that untracks a tuple or dict moves it to the next generation all the same */
+    bool may_be_untracked =
+        object->type_index == VV_TYPE_TUPLE || object->type_index == VV_TYPE_DICT;
+    if ((state & VV_STATE_TRACKED) == 0 && (state & VV_STATE_GENERATION) != 0 &&
+        !may_be_untracked) {
         report_state(check, object, " is not tracked, but has a generation");
     }
     if ((state & VV_STATE_CANDIDATE) != 0 && !check->world->gc.collecting) {

@@ -57,6 +57,25 @@ TEST(a_sound_world_has_no_problems) {
     CHECK_EQ(varve_world_free(world), 0);
 }
 
+TEST(tuples_and_dicts_that_a_collection_untracked_are_sound) {
+    varve_world *world = varve_world_new();
+    varve_object *number = varve_float_new(world, 1), *list = varve_list_new(world);
+    varve_object *tuple = varve_tuple_new(world, 1, &number), *dict = varve_dict_new(world);
+    varve_dict_set_text(dict, "key", list);
+    varve_dict_set_text(dict, "key", number);
+    for (int generation = 0; generation < 3; generation++) {
+        varve_gc_collect(world, generation);
+        CHECK(!varve_gc_is_tracked(tuple));
+        CHECK_EQ(check(world), 0);
+    }
+    CHECK(!varve_gc_is_tracked(dict));
+    varve_decref(number);
+    varve_decref(list);
+    varve_decref(tuple);
+    varve_decref(dict);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
 TEST(a_count_that_is_too_small_is_named) {
     varve_world *world = varve_world_new();
     varve_object *inner = varve_list_new(world);
