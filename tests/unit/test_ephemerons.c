@@ -355,3 +355,44 @@ TEST_ABORTS(what_is_no_ephemeron_table_is_named,
     begin();
     varve_ephemerons_clear(varve_weak_key_dict_new(world, true));
 }
+
+/* The key is found to live after its table's entries were looked at, or before. */
+static void check_table_as_key(int distance, bool key_is_older, bool in_steps) {
+    begin();
+    varve_object *first = new_table(), *second = new_table(), *got;
+    varve_object *table = key_is_older ? second : first, *key = key_is_older ? first : second;
+    varve_object *value = new_plain();
+    CHECK_EQ(varve_ephemerons_set(table, key, value), 0);
+    CHECK_EQ(varve_ephemerons_set(key, value, value), 0);
+    varve_decref(value);
+    varve_object *holder = key;
+    for (int index = 0; index < distance; index++) {
+        varve_object *next = varve_list_new(world);
+        varve_list_append(next, holder);
+        varve_decref(holder);
+        holder = next;
+    }
+    for (int round = 0; round < 3; round++) {
+        varve_gc_progress progress = {.done = false};
+        if (!in_steps) varve_gc_collect(world, round);
+        while (in_steps && !progress.done) REQUIRE(varve_gc_step(world, 1, &progress) == 0);
+        CHECK_EQ(varve_ephemerons_get(table, key, &got), 1);
+        CHECK_EQ(varve_refcount(got), 3); /* got, and in both tables */
+        varve_decref(got);
+        check_table(table, 1);
+        check_table(key, 1);
+    }
+    varve_decref(holder);
+    if (distance == 0) varve_gc_collect(world, 2);
+    check_table(table, 0);
+    varve_decref(table);
+    end();
+}
+
+TEST(a_table_may_be_a_key) {
+    for (int distance = 0; distance < 40; distance++) {
+        for (int way = 0; way < 4; way++) {
+            check_table_as_key(distance, (way & 1) != 0, (way & 2) != 0);
+        }
+    }
+}
