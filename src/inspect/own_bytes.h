@@ -27,7 +27,7 @@ VV_INLINE size_t vv_heap_block_bytes(const void *block) {
 /* An object's block and its bytes in the planes: one of state, and four of scratch counts where
  * the pool has them. */
 VV_INLINE size_t vv_block_and_plane_bytes(const struct vv_object_pool *pool) {
-    return pool->block_bytes + (pool->kind == VV_SHELF_LEAF ? 1 : 5);
+    return vv_object_block_bytes(pool) + (pool->kind == VV_SHELF_LEAF ? 1 : 5);
 }
 
 /* As the heap gives them: with rounding and planes. */

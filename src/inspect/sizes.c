@@ -84,7 +84,7 @@ VV_INLINE int see(varve_object *object, void *argument) {
     const struct vv_object_pool *pool = vv_object_pool_of(object);
     if (!vv_marks_add(&walk->marks, pool, object)) return 0;
     if (pool->kind == VV_SHELF_LEAF && walk->counts_leaves_at_once &&
-        (walk->rich_leaf_sizes & rich_bit(pool->block_bytes)) == 0) {
+        (walk->rich_leaf_sizes & rich_bit(vv_object_block_bytes(pool))) == 0) {
         walk->size.bytes += vv_block_and_plane_bytes(pool);
         walk->size.objects++;
         return 0;

@@ -144,7 +144,7 @@ static void pool_free(struct vv_object_pool *pool) {
 
     struct vv_thread *thread = vv_thread_enter_to_free(VV_FRAME());
     vv_check(thread != NULL, "varve: a world was used inside of malloc or after its thread's end");
-    size_t touched_bytes = (size_t)pool->carved_count * pool->block_bytes;
+    size_t touched_bytes = pool->carved_count * vv_object_block_bytes(pool);
     uint32_t touched = (uint32_t)vv_divide_up(touched_bytes, VV_GRANULE_BYTES);
     if (!pool->fresh) touched = pool->granule_count;
     vv_pool_index first = vv_pool_index_of(vv_pool_record(pool->base));

@@ -68,7 +68,7 @@ struct vv_object_pool {
     struct vv_object_pool *next; /* usable list of the shelf */
     struct vv_object_pool *previous;
     struct vv_shelf *shelf; /* const; NULL for a pool of one object */
-    uint32_t block_bytes;   /* const */
+    uint32_t block_bytes;   /* const; of a pool of one object see vv_object_block_bytes() */
     uint32_t granule_count; /* const */
     uint32_t pool_index;    /* in world->pools */
     uint16_t capacity;      /* const */
@@ -112,6 +112,12 @@ static inline uint32_t vv_object_index(const struct vv_object_pool *pool, const 
 
 static inline varve_object *vv_object_at(const struct vv_object_pool *pool, uint32_t index) {
     return (varve_object *)(void *)(pool->base + (size_t)index * pool->block_bytes);
+}
+
+/* Bytes of each block; that of a pool of one object may be too large for the field. */
+static inline size_t vv_object_block_bytes(const struct vv_object_pool *pool) {
+    if (vv_likely(pool->shelf != NULL)) return pool->block_bytes;
+    return (size_t)pool->granule_count * VV_GRANULE_BYTES;
 }
 
 /* The state of a live object. */

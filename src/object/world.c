@@ -301,7 +301,7 @@ void varve_world_count(const varve_world *world, varve_world_counts *out_counts)
         const struct vv_object_pool *pool = world->pools.items[index];
         size_t state_bytes = pool->kind == VV_SHELF_LEAF ? 1 : 1 + sizeof pool->refs[0];
         out_counts->live_objects += pool->live_count;
-        out_counts->object_bytes += (size_t)pool->live_count * pool->block_bytes;
+        out_counts->object_bytes += pool->live_count * vv_object_block_bytes(pool);
         out_counts->pool_bytes += pool->granule_count * VV_GRANULE_BYTES;
         out_counts->plane_bytes += pool->capacity * state_bytes;
         for (uint32_t block = 0; block < pool->carved_count; block++) {

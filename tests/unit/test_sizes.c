@@ -35,6 +35,26 @@ static varve_deep_size deep(varve_object *object, const varve_deep_sizeof_option
     return size;
 }
 
+/* Without touching it: the block alone is taken. */
+TEST(an_object_beyond_4_gib_has_its_true_size) {
+    varve_world *world = varve_world_new();
+    const size_t byte_count = ((size_t)5 << 30) + 1;
+    struct vv_bytes *bytes = (void *)vv_object_take_large(world, VV_SHELF_LEAF, byte_count);
+    if (bytes == NULL) SKIP("no address space for it");
+    bytes->head = (varve_object){.refcount = 1, .type_index = VV_TYPE_BYTES};
+    bytes->byte_count = byte_count - sizeof *bytes - 1;
+    CHECK_EQ(varve_sizeof(&bytes->head, true), byte_count);
+    CHECK_GE(varve_sizeof(&bytes->head, false), byte_count);
+    CHECK_LT(varve_sizeof(&bytes->head, false), byte_count + (1 << 20));
+    CHECK_GE(deep(&bytes->head, NULL).bytes, byte_count);
+    varve_world_counts counts;
+    varve_world_count(world, &counts);
+    CHECK_GE(counts.object_bytes, byte_count);
+    CHECK_GE(counts.pool_bytes, byte_count);
+    varve_decref(&bytes->head);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
 TEST(requested_sizes_are_those_of_the_layout) {
     varve_world *world = varve_world_new();
     varve_object *text = str(world, "Alice");
