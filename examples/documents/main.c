@@ -126,8 +126,18 @@ static double now_s(void) {
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
+static bool say_usage(void) {
+    fprintf(stderr, "usage: documents FILE count|get ID|find KEY VALUE|follow ID KEY...|size ID|"
+                    "holders ID|drop ID|types|time N [-- ...]\n");
+    return false;
+}
+
 static bool do_time(struct store *store, const struct command *command) {
-    unsigned long rounds = strtoul(command->words[1], NULL, 10);
+    char *end;
+    unsigned long rounds = strtoul(command->words[1], &end, 10);
+    if (*end != '\0' || command->words[1][0] < '0' || command->words[1][0] > '9') {
+        return say_usage();
+    }
     varve_gc_stats stats[VARVE_GC_GENERATIONS];
     varve_world_counts counts;
     double started_s = now_s();
@@ -162,26 +172,25 @@ static bool run(struct store *store, const struct command *command) {
             return commands[index].run(store, command);
         }
     }
-    fprintf(stderr, "usage: documents FILE count|get ID|find KEY VALUE|follow ID KEY...|size ID|"
-                    "holders ID|drop ID|types|time N [-- ...]\n");
-    return false;
+    return say_usage();
 }
 
 int main(int argc, char **argv) {
     struct store store;
     bool good = store_open(&store);
     struct command command = {.path = argc > 1 ? argv[1] : "", .words = argv + 2};
-    if (good && argc > 1) good = store_load(&store, argv[1]);
+    if (good && argc > 2) good = store_load(&store, argv[1]);
     for (int index = 2; good && index <= argc; index++) {
         if (index < argc && strcmp(argv[index], "--") != 0) {
             command.word_count++;
             continue;
         }
-        good = command.word_count > 0 && run(&store, &command);
+        good = run(&store, &command);
         command.words = argv + index + 1;
         command.word_count = 0;
     }
+    if (argc <= 2) good = say_usage();
     long leaked = store_close(&store);
     if (leaked != 0) fprintf(stderr, "documents: %ld objects were leaked\n", leaked);
-    return good && argc > 2 && leaked == 0 ? 0 : 1;
+    return good && leaked == 0 ? 0 : 1;
 }

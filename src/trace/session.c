@@ -3,6 +3,7 @@
 
 #include "base/options.h"
 #include "base/text.h"
+#include "heap/debug.h"
 #include "heap/hooks.h"
 #include "heap/walk.h"
 #include "os/clock.h"
@@ -297,7 +298,7 @@ void vv_session_stop(void) {
     vv_lock(&trace_lock);
     if (atomic_load_explicit(&vv_tracing, memory_order_relaxed)) {
         atomic_store_explicit(&vv_tracing, false, memory_order_relaxed);
-        vv_lane_set(VV_LANE_PLAIN);
+        if (!vv_debug_on) vv_lane_set(VV_LANE_PLAIN); /* debug mode keeps facts, too */
         /* Events that were under way end before the store may be closed. */
         vv_threads_wait_for_others();
         note_end(VV_STORE_STOPPED);

@@ -179,6 +179,17 @@ def bad_documents_are_named():
     contains(run(program, "nothing.json", "count").must(1).err, "cannot read nothing.json: No such")
     contains(documents("get", "nobody", code=1).err, "there is no nobody")
     contains(documents("dance", code=1).err, "usage: documents FILE")
+    contains(run(program).must(1).err, "usage: documents FILE")
+    for words in (("--",), ("count", "--"), ("time", "-5"), ("time", "x")):
+        contains(documents(*words, code=1).err, "usage: documents FILE")
+
+
+@claim
+def every_example_runs_in_debug_mode():
+    for name in ("lesson", "lesson_sizes", "lesson_cycles", "lesson_referrers", "lesson_weak_cache",
+                 "lesson_leaks", "lesson_profile"):
+        program = os.path.join(EXAMPLES, name)
+        run(program, env={"VARVE_DEBUG": "1"}).must()
 
 
 @claim
