@@ -40,9 +40,9 @@ VARVE_API varve_world *varve_world_new(void);
 
 /* Ends a world: runs what varve_world_at_exit() registered, collects, and frees everything. What
  * is still referenced then is leaked; its finalizers do not run. Returns how many objects were
- * leaked (and what leaked objects hold is leaked, too), or -EBUSY from within a finalizer or
- * callback. varve_world_report_leaks() (varve/inspect.h) has them described. The caller is inside.
- * Accepts NULL. */
+ * leaked (and what leaked objects hold is leaked, too), or -EBUSY from within a finalizer, a
+ * dealloc, a callback or an exit function. varve_world_report_leaks() (varve/inspect.h) has them
+ * described. The caller is inside. Accepts NULL. */
 VARVE_API long varve_world_free(varve_world *world);
 
 /* What varve_world_free() would call a leak, one object. */
@@ -213,7 +213,8 @@ typedef struct varve_type_spec {
     int (*hash)(varve_object *self, uint64_t *out_hash);
 } varve_type_spec;
 
-/* Registers a type. NULL with ENOMEM, or EINVAL: sizes that make no sense. */
+/* Registers a type. NULL with ENOMEM, or EINVAL: sizes that make no sense, flags that there are
+ * not, no name. */
 VARVE_API varve_type *varve_type_new(varve_world *world, const varve_type_spec *spec);
 
 VARVE_API varve_type *varve_type_of(const varve_object *object);
@@ -229,8 +230,9 @@ VARVE_API varve_object *varve_object_new_var(varve_type *type, size_t item_count
 
 /* --- equality and hash, for all types --- */
 
-/* 1 equal, 0 not, or negative errno of a type's function; -ELOOP: nested too deeply. Numbers are
- * equal across int and float (1 == 1.0). */
+/* 1 equal, 0 not, or negative errno of a type's function; -ELOOP: nested more than 100 deep. Numbers
+ * are equal across int and float (1 == 1.0). Within containers what is identical counts as equal,
+ * even NaN. */
 VARVE_API int varve_equal(varve_object *left, varve_object *right);
 
 /* 0, or -EOPNOTSUPP: the object is unhashable (list, dict, set, or a tuple with one inside). */
@@ -277,7 +279,7 @@ VARVE_API varve_object *varve_float_new(varve_world *world, double value);
 VARVE_API double varve_float_value(const varve_object *object);
 
 /* Text in UTF-8 and bytes: immutable, with a zero byte behind them. NULL with EILSEQ when `text`
- * is not UTF-8. varve_str_of() takes a C string. */
+ * is not UTF-8; no bytes may come from NULL. varve_str_of() takes a C string. */
 VARVE_API varve_object *varve_str_new(varve_world *world, const char *text, size_t byte_count);
 VARVE_API varve_object *varve_str_of(varve_world *world, const char *text);
 VARVE_API const char *varve_str_text(const varve_object *str);
@@ -289,7 +291,8 @@ VARVE_API const void *varve_bytes_data(const varve_object *bytes);
  * NULL with ENOMEM. An interned str dies like any other. */
 VARVE_API varve_object *varve_str_intern(varve_object *str);
 
-/* Lists. Indexes count from 0; -ERANGE: beyond the end. */
+/* Lists. Indexes count from 0; -ERANGE: beyond the end, which for varve_list_get(), as for
+ * varve_tuple_get(), is misuse. */
 VARVE_API varve_object *varve_list_new(varve_world *world);
 VARVE_API size_t varve_list_length(const varve_object *list);
 VARVE_API varve_object *varve_list_get(const varve_object *list, size_t index); /* borrowed */
@@ -347,7 +350,7 @@ typedef struct varve_class_spec {
 } varve_class_spec;
 
 /* A class is an object: whoever made it, and each of its instances, own a reference. EINVAL: more
- * than 255 attributes. */
+ * than 255 attributes, or no name. */
 VARVE_API varve_object *varve_class_new(varve_world *world, const varve_class_spec *spec);
 VARVE_API const char *varve_class_name(const varve_object *cls);
 
@@ -362,7 +365,7 @@ VARVE_API int varve_get_attribute(varve_object *instance, const char *name,
 VARVE_API int varve_set_attribute(varve_object *instance, const char *name, varve_object *value);
 
 /* The same by the attribute's place in the class, which is what an interpreter caches. place:
- * -ENOENT. get: NULL when not set. */
+ * -ENOENT. get: NULL when not set. A place that the class has not is misuse. */
 VARVE_API int varve_class_place(const varve_object *cls, const char *name);
 VARVE_API varve_object *varve_instance_get(const varve_object *instance, unsigned place);
 VARVE_API void varve_instance_set(varve_object *instance, unsigned place, varve_object *value);

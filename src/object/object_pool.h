@@ -116,7 +116,7 @@ static inline varve_object *vv_object_at(const struct vv_object_pool *pool, uint
 
 /* Bytes of each block; that of a pool of one object may be too large for the field. */
 static inline size_t vv_object_block_bytes(const struct vv_object_pool *pool) {
-    if (vv_likely(pool->shelf != NULL)) return pool->block_bytes;
+    if (vv_likely(pool->block_bytes != UINT32_MAX)) return pool->block_bytes;
     return (size_t)pool->granule_count * VV_GRANULE_BYTES;
 }
 
