@@ -16,8 +16,7 @@ struct check {
     uint32_t *first_nodes; /* as in inspect/graph.h */
     uint32_t *found;       /* references found to each object */
     varve_object *holder;  /* whose references are being shown */
-    const varve_object *wanted;
-    uint32_t shown_count; /* how often the holder shows `wanted` */
+    uint32_t *shown;       /* the same by one holder alone; 0 between holders */
     long problem_count;
     void (*report)(const char *sentence, const varve_object *object, void *argument);
     void *argument;
@@ -151,21 +150,29 @@ static int examine(varve_object *object, void *argument) {
  * traverse function leaves that out. Then its address stands in that object's block more often than
  * it was shown. */
 
+/* The place in check->shown of an object of this world; NULL: it is none. */
+static uint32_t *shown_of(struct check *check, const void *address) {
+    const struct vv_object_pool *pool = pool_at(address);
+    if (pool == NULL || pool->world != check->world) return NULL;
+    return check->shown + (found_of(check, pool, address) - check->found);
+}
+
 static int count_shown(varve_object *child, void *argument) {
-    struct check *check = argument;
-    check->shown_count += child == check->wanted;
+    uint32_t *shown = shown_of(argument, child);
+    if (shown != NULL) ++*shown;
     return 0;
 }
 
-/* The pool of an object of this world that has an owner who is not known; else NULL. */
-static const struct vv_object_pool *pool_of_unexplained(struct check *check, const void *address) {
-    const struct vv_object_pool *pool = pool_at(address);
-    const varve_object *object = address;
-    if (pool == NULL || pool->world != check->world || object->refcount >= VARVE_IMMORTAL ||
-        !has_known_type(check->world, object)) {
-        return NULL;
-    }
-    return object->refcount > *found_of(check, pool, object) ? pool : NULL;
+static int forget_shown(varve_object *child, void *argument) {
+    uint32_t *shown = shown_of(argument, child);
+    if (shown != NULL) *shown = 0;
+    return 0;
+}
+
+/* Whether an object of this world has an owner who is not known. */
+static bool is_unexplained(struct check *check, const varve_object *object) {
+    if (object->refcount >= VARVE_IMMORTAL || !has_known_type(check->world, object)) return false;
+    return object->refcount > *found_of(check, vv_object_pool_of(object), object);
 }
 
 static bool may_hide(const struct varve_type *type) {
@@ -182,17 +189,17 @@ static void find_hidden(struct check *check, varve_object *holder, const struct 
     void *const *words = (void *const *)holder;
     size_t word_count = byte_count / sizeof *words;
     check->holder = holder;
+    vv_traverse(holder, count_shown, check);
     for (size_t word = sizeof(varve_object) / sizeof *words; word < word_count; word++) {
-        if (pool_of_unexplained(check, words[word]) == NULL) continue;
-        uint32_t word_uses = 0;
-        for (size_t earlier = 1; earlier <= word; earlier++) {
-            word_uses += words[earlier] == words[word];
+        uint32_t *shown = shown_of(check, words[word]);
+        if (shown == NULL) continue;
+        if (*shown > 0) {
+            --*shown;
+        } else if (is_unexplained(check, words[word])) {
+            report_hidden(check, words[word]);
         }
-        check->wanted = words[word];
-        check->shown_count = 0;
-        vv_traverse(holder, count_shown, check);
-        if (word_uses > check->shown_count) report_hidden(check, check->wanted);
     }
+    vv_traverse(holder, forget_shown, check);
 }
 
 static int examine_counts(varve_object *object, void *argument) {
@@ -229,10 +236,12 @@ static bool take_arrays(struct check *check) {
         check->first_nodes[index] = (uint32_t)node_count;
         node_count += pools->items[index]->carved_count;
     }
-    size_t byte_count = (node_count + 1) * sizeof *check->found;
+    size_t byte_count = (node_count + 1) * sizeof *check->found * 2;
     check->found = vv_world_allocate(check->world, byte_count);
-    if (check->found != NULL) memset(check->found, 0, byte_count);
-    return check->found != NULL;
+    if (check->found == NULL) return false;
+    memset(check->found, 0, byte_count);
+    check->shown = check->found + node_count + 1;
+    return true;
 }
 
 long varve_world_check(varve_world *world,

@@ -213,3 +213,56 @@ TEST(without_memory_there_is_no_verdict) {
     CHECK_EQ(varve_world_check(world, NULL, NULL), 0);
     CHECK_EQ(varve_world_free(world), 0);
 }
+
+/* --- many references --- */
+
+struct array {
+    varve_var_object head;
+    varve_object *items[];
+};
+
+static int traverse_array(varve_object *self, varve_visit visit, void *argument) {
+    struct array *array = (struct array *)(void *)self;
+    for (size_t index = 1; index < array->head.item_count; index++) { /* forgets the first */
+        int result = array->items[index] != NULL ? visit(array->items[index], argument) : 0;
+        if (result != 0) return result;
+    }
+    return 0;
+}
+
+static void clear_array(varve_object *self) {
+    struct array *array = (struct array *)(void *)self;
+    for (size_t index = 0; index < array->head.item_count; index++) {
+        varve_clear_reference(&array->items[index]);
+    }
+}
+
+#define ITEM_COUNT ((size_t)(VARVE_GC_STRESS ? 2000 : 200000))
+
+/* Each item has an owner who is not known, so each reference of the block is looked at; this must
+ * not take the square of their number. */
+TEST(a_forgotten_reference_among_many_is_found_in_linear_time) {
+    varve_world *world = varve_world_new();
+    varve_type_spec spec = {.name = "array",
+                            .basic_bytes = sizeof(struct array),
+                            .item_bytes = sizeof(varve_object *),
+                            .traverse = traverse_array,
+                            .clear = clear_array};
+    varve_type *type = varve_type_new(world, &spec);
+    static varve_object *ours[ITEM_COUNT];
+    struct array *array = (struct array *)(void *)varve_object_new_var(type, ITEM_COUNT);
+    for (size_t index = 0; index < ITEM_COUNT; index++) {
+        ours[index] = varve_float_new(world, (double)index);
+        array->items[index] = varve_incref(ours[index]);
+    }
+    CHECK_EQ(check(world), 1);
+    check_sentence("varve: traverse of <array 0x> does not show its reference to <float 0x>");
+    varve_decref(array->items[1]);
+    array->items[1] = varve_incref(ours[0]); /* shown once, there twice */
+    CHECK_EQ(check(world), 1);
+    varve_clear_reference(&array->items[0]);
+    CHECK_EQ(check(world), 0);
+    for (size_t index = 0; index < ITEM_COUNT; index++) varve_decref(ours[index]);
+    varve_decref(&array->head.head);
+    CHECK_EQ(varve_world_free(world), 0);
+}
