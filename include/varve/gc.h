@@ -63,7 +63,8 @@ VARVE_API int varve_gc_generation(const varve_object *object);
 VARVE_API varve_object *varve_gc_get_objects(varve_world *world, int generation);
 
 /* A new list of objects that directly refer to any of `count` objects / that they refer to. The
- * first looks at all objects of the world (about 15 ns each); the second keeps duplicates. */
+ * first looks at all objects of the world (about 15 ns each, more when `count` is large, since each
+ * reference is compared with all of them); the second keeps duplicates. NULL with ENOMEM. */
 VARVE_API varve_object *varve_gc_get_referrers(varve_world *world, size_t count,
                                                varve_object *const *objects);
 VARVE_API varve_object *varve_gc_get_referents(varve_world *world, size_t count,
