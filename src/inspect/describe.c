@@ -9,13 +9,6 @@
 
 #define TEXT_MAX_BYTES 40 /* of a str that are shown */
 
-const char *vv_kind_name(const varve_object *object) {
-    if (object->type_index == VV_TYPE_INSTANCE) {
-        return ((const struct vv_instance *)object)->cls->name;
-    }
-    return vv_type_of(object)->spec.name;
-}
-
 static void add_number(struct vv_text *text, int64_t value) {
     if (value < 0) vv_text_add(text, "-");
     vv_text_add_decimal(text, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
@@ -39,7 +32,7 @@ void vv_describe_object(struct vv_text *text, const varve_object *object) {
     switch (object->type_index) {
     case VV_TYPE_NONE: vv_text_add(text, "None"); return;
     case VV_TYPE_BOOL: vv_text_add(text, varve_int_value(object) != 0 ? "True" : "False"); return;
-    default: vv_text_add(text, vv_kind_name(object));
+    default: vv_text_add(text, vv_object_type_name(object));
     }
     switch (object->type_index) {
     case VV_TYPE_INT:
@@ -68,7 +61,7 @@ void vv_describe_object(struct vv_text *text, const varve_object *object) {
 
 void vv_describe_address(struct vv_text *text, const varve_object *object) {
     vv_text_add(text, "<");
-    vv_text_add(text, vv_kind_name(object));
+    vv_text_add(text, vv_object_type_name(object));
     vv_text_add(text, " ");
     vv_text_add_hex(text, (uintptr_t)object);
     vv_text_add(text, ">");

@@ -6,9 +6,6 @@
 #include "base/text.h"
 #include "object/world.h"
 
-/* The name of the object's type; of its class for an instance. */
-const char *vv_kind_name(const varve_object *object);
-
 /* Adds "list of 3", "str 'Alice'", "int 30", "Node 0x7f...". */
 void vv_describe_object(struct vv_text *text, const varve_object *object);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "object/builtin.h"
 
+#include "object/traverse.h"
+
 static const varve_type_spec none_spec = {
     .name = "NoneType",
     .basic_bytes = sizeof(struct vv_free_object),
@@ -35,6 +37,10 @@ int vv_builtin_types_init(varve_world *world) {
         if (vv_type_new_at(world, index, specs[index]) == NULL) return -ENOMEM;
     }
     return 0;
+}
+
+int vv_builtin_traverse(varve_object *self, varve_visit visit, void *argument) {
+    return vv_traverse(self, visit, argument);
 }
 
 void vv_builtin_release_outer(varve_object *object) {

@@ -42,7 +42,12 @@ int vv_dict_equal(varve_object *left, varve_object *right, int depth);
 /* Ends the references of a tuple in a cycle of tuples alone. */
 void vv_tuple_clear(varve_object *self);
 
-/* A dict or set: ends its references. */
+/* A dict or set: ends its references / bytes of its table. */
 void vv_table_object_clear(varve_object *self);
+size_t vv_table_object_outer_bytes(const varve_object *self);
+
+/* The traverse function of lists, tuples, dicts, sets and instances for whoever asks for their
+ * specification; the collector has it inlined (object/traverse.h). */
+int vv_builtin_traverse(varve_object *self, varve_visit visit, void *argument);
 
 #endif

@@ -100,15 +100,6 @@ int varve_dict_set_text(varve_object *dict, const char *key, varve_object *value
 
 /* --- the type --- */
 
-static int traverse(varve_object *self, varve_visit visit, void *argument) {
-    (void)self, (void)visit, (void)argument;
-    return 0; /* object/traverse.h knows how */
-}
-
-static size_t outer_bytes(const varve_object *self) {
-    return vv_table_bytes(&((const struct vv_dict *)self)->table);
-}
-
 int vv_dict_equal(varve_object *left, varve_object *right, int depth) {
     struct vv_table *table = &((struct vv_dict *)left)->table;
     struct vv_table *other = &((struct vv_dict *)right)->table;
@@ -133,7 +124,7 @@ int vv_dict_equal(varve_object *left, varve_object *right, int depth) {
 const varve_type_spec vv_dict_spec = {
     .name = "dict",
     .basic_bytes = sizeof(struct vv_dict),
-    .traverse = traverse,
+    .traverse = vv_builtin_traverse,
     .clear = vv_table_object_clear,
-    .outer_bytes = outer_bytes,
+    .outer_bytes = vv_table_object_outer_bytes,
 };

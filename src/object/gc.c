@@ -118,13 +118,6 @@ static void say_end(varve_world *world, uint64_t unreachable_count, uint64_t dur
     write_line(&world->gc, &text, buffer);
 }
 
-const char *vv_object_type_name(const varve_object *object) {
-    if (object->type_index == VV_TYPE_INSTANCE) {
-        return ((const struct vv_instance *)object)->cls->name;
-    }
-    return vv_type_of(object)->spec.name;
-}
-
 static void say_collectable(varve_object *object, void *argument) {
     const varve_world *world = argument;
     char buffer[160];

@@ -25,9 +25,6 @@ void vv_gc_account_pause(varve_world *world, int generation, uint64_t duration_n
 /* Tracked objects by generation; the last is that of the frozen ones. */
 void vv_gc_count_generations(const varve_world *world, size_t out_counts[4]);
 
-/* The name of the type, or of the class of an instance. */
-const char *vv_object_type_name(const varve_object *object);
-
 /* Ends an incremental collection without a result / takes a step of one, beginning it if need be.
  */
 void vv_gc_cycle_abandon(varve_world *world);

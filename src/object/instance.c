@@ -194,11 +194,6 @@ int varve_set_attribute(varve_object *object, const char *name, varve_object *va
     return 0;
 }
 
-static int traverse(varve_object *self, varve_visit visit, void *argument) {
-    (void)self, (void)visit, (void)argument;
-    return 0; /* object/traverse.h knows how */
-}
-
 static void clear(varve_object *self) {
     struct vv_instance *instance = (struct vv_instance *)self;
     uint32_t count = vv_instance_value_count(instance);
@@ -217,7 +212,7 @@ const varve_type_spec vv_instance_spec = {
     .name = "instance",
     .basic_bytes = sizeof(struct vv_instance),
     .item_bytes = sizeof(varve_object *),
-    .traverse = traverse,
+    .traverse = vv_builtin_traverse,
     .clear = clear,
     .dealloc = dealloc,
 };

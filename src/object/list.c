@@ -98,11 +98,6 @@ void varve_list_clear(varve_object *list) {
 
 /* --- the type --- */
 
-static int traverse(varve_object *self, varve_visit visit, void *argument) {
-    (void)self, (void)visit, (void)argument;
-    return 0; /* object/traverse.h knows how */
-}
-
 static size_t outer_bytes(const varve_object *self) {
     return ((const struct vv_list *)self)->capacity * sizeof(varve_object *);
 }
@@ -110,7 +105,7 @@ static size_t outer_bytes(const varve_object *self) {
 const varve_type_spec vv_list_spec = {
     .name = "list",
     .basic_bytes = sizeof(struct vv_list),
-    .traverse = traverse,
+    .traverse = vv_builtin_traverse,
     .clear = clear,
     .outer_bytes = outer_bytes,
 };

@@ -61,19 +61,14 @@ void vv_table_object_clear(varve_object *self) {
     vv_table_clear(vv_world_of(self), &((struct vv_dict *)self)->table);
 }
 
-static int traverse(varve_object *self, varve_visit visit, void *argument) {
-    (void)self, (void)visit, (void)argument;
-    return 0; /* object/traverse.h knows how */
-}
-
-static size_t outer_bytes(const varve_object *self) {
+size_t vv_table_object_outer_bytes(const varve_object *self) {
     return vv_table_bytes(&((const struct vv_dict *)self)->table);
 }
 
 const varve_type_spec vv_set_spec = {
     .name = "set",
     .basic_bytes = sizeof(struct vv_dict),
-    .traverse = traverse,
+    .traverse = vv_builtin_traverse,
     .clear = vv_table_object_clear,
-    .outer_bytes = outer_bytes,
+    .outer_bytes = vv_table_object_outer_bytes,
 };

@@ -44,11 +44,6 @@ int varve_tuple_init(varve_object *object, size_t index, varve_object *item) {
 
 /* --- the type --- */
 
-static int traverse(varve_object *self, varve_visit visit, void *argument) {
-    (void)self, (void)visit, (void)argument;
-    return 0; /* object/traverse.h knows how */
-}
-
 static void dealloc(varve_object *self) {
     struct vv_tuple *tuple = (struct vv_tuple *)self;
     for (size_t index = tuple->count; index-- > 0;) varve_xdecref(tuple->items[index]);
@@ -66,6 +61,6 @@ const varve_type_spec vv_tuple_spec = {
     .basic_bytes = sizeof(struct vv_tuple),
     .item_bytes = sizeof(varve_object *),
     .flags = VARVE_TYPE_NO_WEAKREFS,
-    .traverse = traverse,
+    .traverse = vv_builtin_traverse,
     .dealloc = dealloc,
 };

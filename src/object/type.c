@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "object/type.h"
 
+#include "object/layout.h"
 #include "object/world.h"
 
 #include <errno.h>
@@ -80,6 +81,13 @@ varve_type *varve_type_of(const varve_object *object) {
 
 const char *varve_type_name(const varve_type *type) {
     return type->spec.name;
+}
+
+const char *vv_object_type_name(const varve_object *object) {
+    if (object->type_index == VV_TYPE_INSTANCE) {
+        return ((const struct vv_instance *)object)->cls->name;
+    }
+    return vv_type_of(object)->spec.name;
 }
 
 const varve_type_spec *varve_type_get_spec(const varve_type *type) {

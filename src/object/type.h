@@ -49,4 +49,7 @@ struct varve_type {
 /* As varve_type_new(), at a fixed index: for the built-in types when a world is made. */
 varve_type *vv_type_new_at(varve_world *world, uint32_t index, const varve_type_spec *spec);
 
+/* The name of an object's type, or of the class of an instance. */
+const char *vv_object_type_name(const varve_object *object);
+
 #endif

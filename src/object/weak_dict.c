@@ -16,11 +16,6 @@ static const struct vv_weak_table *as_const_table(const varve_object *object, ui
     return (const struct vv_weak_table *)object;
 }
 
-/* As the collector's and lifetime's own functions do, these need to know the key's type. */
-static bool can_be_weak(const varve_object *object) {
-    return (vv_type_of(object)->spec.flags & VARVE_TYPE_NO_WEAKREFS) == 0;
-}
-
 /* 1 and new references / 0 / negative. */
 static int get(struct vv_weak_table *table, varve_object *key, varve_object **out_value) {
     uint64_t hash;
@@ -85,12 +80,12 @@ int varve_weak_key_dict_set(varve_object *dict, varve_object *key, varve_object 
 
 int varve_weak_key_dict_get(varve_object *dict, varve_object *key, varve_object **out_value) {
     struct vv_weak_table *table = as_table(dict, VV_TYPE_WEAK_KEY_DICT);
-    return can_be_weak(key) ? get(table, key, out_value) : -EOPNOTSUPP;
+    return vv_can_be_weak(key) ? get(table, key, out_value) : -EOPNOTSUPP;
 }
 
 int varve_weak_key_dict_delete(varve_object *dict, varve_object *key) {
     struct vv_weak_table *table = as_table(dict, VV_TYPE_WEAK_KEY_DICT);
-    return can_be_weak(key) ? delete (table, key) : -EOPNOTSUPP;
+    return vv_can_be_weak(key) ? delete (table, key) : -EOPNOTSUPP;
 }
 
 size_t varve_weak_key_dict_length(const varve_object *dict) {

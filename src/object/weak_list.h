@@ -55,6 +55,11 @@ static inline bool vv_is_weakref(const varve_object *object) {
     return object->type_index >= VV_TYPE_WEAKREF && object->type_index <= VV_TYPE_FINALIZER;
 }
 
+/* Whether there can be weak references to the object. */
+static inline bool vv_can_be_weak(const varve_object *object) {
+    return (vv_type_of(object)->spec.flags & VARVE_TYPE_NO_WEAKREFS) == 0;
+}
+
 /* Whether its own end has begun: it must not be handed out, nor called. */
 static inline bool vv_weakref_is_dying(const struct vv_weakref *ref) {
     return ref->head.refcount == 0 || *vv_object_state(&ref->head) == VV_STATE_DYING;

@@ -8,10 +8,6 @@ static struct vv_weak_table *as_set(varve_object *object) {
     return (struct vv_weak_table *)object;
 }
 
-static bool can_be_weak(const varve_object *object) {
-    return (vv_type_of(object)->spec.flags & VARVE_TYPE_NO_WEAKREFS) == 0;
-}
-
 static struct vv_weak_table *set_new(varve_world *world, bool by_identity) {
     return (struct vv_weak_table *)vv_weak_table_new(world, VV_TYPE_WEAK_SET, by_identity);
 }
@@ -25,13 +21,13 @@ static int add(struct vv_weak_table *set, varve_object *item) {
 }
 
 static int discard(struct vv_weak_table *set, varve_object *item) {
-    return can_be_weak(item) ? vv_weak_table_discard(set, item) : -EOPNOTSUPP;
+    return vv_can_be_weak(item) ? vv_weak_table_discard(set, item) : -EOPNOTSUPP;
 }
 
 static int contains(struct vv_weak_table *set, varve_object *item) {
     uint64_t hash;
     uint32_t place;
-    if (!can_be_weak(item)) return 0;
+    if (!vv_can_be_weak(item)) return 0;
     int error = vv_weak_table_hash(set, item, &hash);
     return error != 0 ? error : vv_weak_table_find(set, item, hash, &place);
 }

@@ -35,7 +35,7 @@ struct vv_weakref *vv_weakref_make(uint32_t type_index, varve_object *object,
                                    varve_object *held) {
     varve_world *world = varve_world_of(object);
     vv_check(object->refcount > 0, "varve: a weak reference to an object that is being freed");
-    if ((vv_type_of(object)->spec.flags & VARVE_TYPE_NO_WEAKREFS) != 0) {
+    if (!vv_can_be_weak(object)) {
         errno = EOPNOTSUPP;
         return NULL;
     }

@@ -449,3 +449,34 @@ TEST(flags_that_are_not_the_programs_are_refused) {
     }
     CHECK_EQ(varve_world_free(world), 0);
 }
+
+static int count_child(varve_object *child, void *argument) {
+    (void)child;
+    ++*(int *)argument;
+    return 0;
+}
+
+TEST(the_traverse_functions_of_built_in_types_show_what_they_hold) {
+    static const char *const attributes[] = {"a", NULL};
+    varve_world *world = new_world();
+    varve_object *none = varve_none(world);
+    varve_class_spec spec = {.name = "C", .attributes = attributes};
+    varve_object *cls = varve_class_new(world, &spec);
+    varve_object *holders[] = {varve_list_new(world), varve_tuple_new(world, 1, &none),
+                               varve_dict_new(world), varve_set_new(world),
+                               varve_instance_new(cls)};
+    static const int child_counts[] = {1, 1, 2, 1, 2}; /* with keys and classes */
+    CHECK_EQ(varve_list_append(holders[0], none), 0);
+    CHECK_EQ(varve_dict_set(holders[2], none, none), 0);
+    CHECK_EQ(varve_set_add(holders[3], none), 1);
+    CHECK_EQ(varve_set_attribute(holders[4], "a", none), 0);
+    for (int index = 0; index < 5; index++) {
+        int count = 0;
+        const varve_type *type = varve_type_of(holders[index]);
+        CHECK_EQ(varve_type_get_spec(type)->traverse(holders[index], count_child, &count), 0);
+        CHECK_EQ(count, child_counts[index]);
+        varve_decref(holders[index]);
+    }
+    varve_decref(cls);
+    CHECK_EQ(varve_world_free(world), 0);
+}
