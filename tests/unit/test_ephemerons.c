@@ -72,6 +72,26 @@ TEST(a_value_that_refers_to_its_key_does_not_keep_it_alive) {
     end();
 }
 
+/* Garbage goes by the callback of the table's weak reference, which counts, too. */
+TEST(what_a_table_held_for_a_garbage_key_counts_as_collected) {
+    for (int in_cycle = 0; in_cycle < 2; in_cycle++) {
+        begin();
+        varve_gc_disable(world);
+        varve_object *table = new_table(), *key = in_cycle ? new_cycle() : new_plain();
+        varve_object *value = new_plain();
+        set_slot(value, 0, key);
+        varve_ephemerons_set(table, key, value);
+        varve_decref(value);
+        varve_decref(key);
+        CHECK_EQ(varve_gc_collect(world, 2), 3);
+        varve_gc_stats stats[VARVE_GC_GENERATIONS];
+        varve_gc_get_stats(world, stats);
+        CHECK_EQ(stats[2].collected, 3);
+        varve_decref(table);
+        end();
+    }
+}
+
 TEST(young_entries_of_an_old_table_wait_for_its_generation) {
     begin();
     varve_object *table = new_table();
