@@ -276,16 +276,18 @@ def outside_call(a, b, c, d):
 
 def outside_detach(a, b, c, d):
     if kind_of(slots[a]) == "X":
-        events.append(f"=<{number_in(detach(slots[a].a))}>")
+        events.append(f"=<{detach(slots[a].a)}>")
 
 
 def detach(finalizer):
-    """Returns the object."""
+    """Returns the object's number."""
     found = finalizer.detach()
     if found is None:
-        return None
+        return -1
     finalizer.kept = found[2][1]
-    return found[0]
+    number = number_in(found[0])
+    del found  # before the finalizer, which may be the last that holds the object
+    return number
 
 
 def outside_peek(a, b, c, d):
