@@ -41,7 +41,7 @@ UNFREEZE = 17
 FORGET = 18     # the saved object number c (modulo those that there are) is let go
 RECALL = 19     # a takes it
 REFERENTS = 20  # what the object refers to
-# On weak tables; those that need a key take that of number c or in slot d where the keys are strong,
+# On weak tables. Those that need a key take the number c or what is in slot d where keys are strong,
 # else what is in b. What is strong in a new entry is the number c or in d, too.
 TABLE = 21          # a: slot of the new weak dict (by value, by key) or weak set: c
 TABLE_COPY = 22     # a: slot; of that in b
@@ -116,7 +116,8 @@ class Program:
             if code == TABLE:
                 text += f"  ({('weak values', 'weak keys', 'weak set')[c % 3]})"
             if code == OUTSIDE:
-                text += f"  ({('notes', 'notes', 'makes', 'fails')[c % 4]}, {'holds' if c >= 4 else 'alone'})"
+                does = ("notes", "notes", "makes", "fails")[c % 4]
+                text += f"  ({does}, {'holds' if c >= 4 else 'alone'})"
             if code == WEAKREF:
                 text += f"  ({CALLBACKS[c]})"
             lines.append(text)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""One program's run in CPython: its objects, their numbers, what finalizers and callbacks do. The twin
-of oracle_run.c. What is said at the top of cpython.py holds here, too."""
+"""One program's run in CPython: its objects, their numbers, what finalizers and callbacks do. The
+twin of oracle_run.c. What is said at the top of cpython.py holds here, too."""
 import gc
 import weakref
 
@@ -59,7 +59,8 @@ def take_canary(number):
     return canary
 
 
-MAKERS_OF_CANARIES = {INSTANCE, FINALIZED, LIST, DICT, SET, TUPLE, WEAKREF, TABLE, TABLE_COPY, OUTSIDE}
+MAKERS_OF_CANARIES = {INSTANCE, FINALIZED, LIST, DICT, SET, TUPLE, WEAKREF, TABLE, TABLE_COPY,
+                      OUTSIDE}
 
 
 def breed_for(program):
