@@ -217,6 +217,7 @@ static void called(varve_object *ref, void *argument) {
     note("c%d.%d", run.targets[number], number);
     run.alive[number] = false; /* what it held goes now, too */
     int later = number + FROM_CALLBACK;
+    bool is_kept = run.saved[number] == ref;
     switch ((enum callback)run.actions[number]) {
     case LOOSE:
     case KEPT: return;
@@ -229,8 +230,12 @@ static void called(varve_object *ref, void *argument) {
         varve_xdecref(seen);
         return;
     }
-    case KEPT_MAKES: put(&run.saved[later], list_new(later)); return;
-    case KEPT_FAILS: varve_unraisable(ref, "callback", number + 1); return;
+    case KEPT_MAKES:
+        if (is_kept) put(&run.saved[later], list_new(later));
+        return;
+    case KEPT_FAILS:
+        if (is_kept) varve_unraisable(ref, "callback", number + 1);
+        return;
     }
 }
 

@@ -225,10 +225,11 @@ def called(ref):
             other = slots[asked[number]]
             if type(other) is weakref.ref or type(other) is Ref:
                 events.append(f"q{targets[number]}.{number}:{number_in(other())}")
-    elif action == KEPT_MAKES:
-        saved[number + FROM_CALLBACK] = make_list(number + FROM_CALLBACK)
-    elif action == KEPT_FAILS:
-        raise ValueError(number)
+    elif saved[number] is ref:  # else it may go together with its object, and call or not
+        if action == KEPT_MAKES:
+            saved[number + FROM_CALLBACK] = make_list(number + FROM_CALLBACK)
+        elif action == KEPT_FAILS:
+            raise ValueError(number)
 
 
 def failed(unraisable):
