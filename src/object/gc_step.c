@@ -161,8 +161,8 @@ static void subtract(const struct batch *batch) {
         struct vv_object_pool *pool = vv_object_pool_of(object);
         pool->refs[vv_object_index(pool, object)] += object->refcount;
         vv_traverse_inline(object, types, false, subtract_edge, NULL);
-        if (has_ephemerons && object->type_index != VV_TYPE_EPHEMERONS) {
-            vv_ephemerons_show(object, vv_gc_is_reached, subtract_ephemeron, NULL);
+        if (has_ephemerons) {
+            vv_ephemerons_show_values(object, vv_gc_is_reached, subtract_ephemeron, NULL);
         }
     }
 }
