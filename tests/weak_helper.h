@@ -145,6 +145,16 @@ static size_t live_count(void) {
     return counts.live_objects;
 }
 
+/* Runs `operation` with memory that fails after some requests. */
+static inline int run_failing(int (*operation)(void), unsigned requests) {
+    REQUIRE(requests < 1000);
+    varve_world_fail_after(world, requests);
+    int result = operation();
+    varve_world_fail_never(world);
+    if (result != 0) CHECK_EQ(result, -ENOMEM);
+    return result;
+}
+
 /* Runs `operation`, which returns 0 or a negative errno, again and again, with memory that fails at
  * its first request, at the second, and so on, until it succeeds. After each failure `check` looks
  * at what must be as it was; a successful operation is undone by `undo`. */
@@ -153,13 +163,9 @@ __attribute__((unused)) static void fail_everywhere(int (*operation)(void), void
     int result = -ENOMEM;
     unsigned failures = 0;
     for (unsigned requests = 0; result != 0; requests++) {
-        REQUIRE(requests < 1000);
         size_t count = live_count();
-        varve_world_fail_after(world, requests);
-        result = operation();
-        varve_world_fail_never(world);
+        result = run_failing(operation, requests);
         if (result != 0) {
-            CHECK_EQ(result, -ENOMEM);
             CHECK_EQ(live_count(), count);
             failures++;
         }
@@ -167,6 +173,22 @@ __attribute__((unused)) static void fail_everywhere(int (*operation)(void), void
     }
     CHECK_GT(failures, 0);
     undo();
+}
+
+/* The same for an operation that may have done a part when it fails: it is undone each time.
+ * Returns how often it failed. */
+__attribute__((unused)) static unsigned fail_midway(int (*operation)(void), void (*check)(void),
+                                                    void (*undo)(void)) {
+    size_t count = live_count();
+    unsigned failures = 0;
+    for (int result = -ENOMEM; result != 0;) {
+        result = run_failing(operation, failures);
+        check();
+        undo();
+        CHECK_EQ(live_count(), count);
+        if (result != 0) failures++;
+    }
+    return failures;
 }
 
 #endif

@@ -134,7 +134,7 @@ static void young(varve_world *world, size_t count) {
 }
 
 static void chain(varve_world *world, size_t count) {
-    varve_object *head = varve_none(world);
+    varve_object *head = varve_list_new(world); /* or no tuple would stay tracked */
     varve_gc_disable(world);
     for (size_t index = 0; index < count; index++) {
         varve_object *tuple = varve_tuple_new(world, 1, &head);

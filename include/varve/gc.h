@@ -26,8 +26,8 @@ extern "C" {
 /* --- collecting --- */
 
 /* Collects generation 0, 1 or 2 (all) now, also when automatic collection is disabled. Returns
- * unreachable objects found: freed and uncollectable ones; 0 when a collection is already running;
- * -EINVAL: no such generation. */
+ * unreachable objects found: freed and uncollectable ones, and weak references that went by their
+ * callbacks; 0 when a collection is already running; -EINVAL: no such generation. */
 VARVE_API long varve_gc_collect(varve_world *world, int generation);
 
 /* Automatic collections, which run when an object is made. Enabled at first. Both return whether

@@ -62,13 +62,21 @@ static VV_NOINLINE int grow_edges(struct building *building) {
     return 0;
 }
 
+/* The node of what an object refers to; VV_NO_NODE: it waits for its dealloc, or the program has
+ * freed it with a reference that was another's, and maybe its pool is no more. */
+VV_INLINE uint32_t live_node(const struct vv_graph *graph, const varve_object *child) {
+    uint32_t index;
+    const struct vv_object_pool *pool = vv_object_pool_at(child, &index);
+    if (vv_unlikely(pool == NULL || pool->world != graph->world)) return VV_NO_NODE;
+    uint32_t node = graph->first_nodes[pool->pool_index] + index;
+    return graph->objects[node] == child ? node : VV_NO_NODE;
+}
+
 VV_INLINE int add_edge(varve_object *child, void *argument) {
     struct building *building = argument;
     struct vv_graph *graph = building->graph;
-    const struct vv_object_pool *pool = vv_object_pool_of(child);
-    if (vv_unlikely(pool->world != graph->world)) return 0; /* varve_world_check() tells of it */
-    uint32_t node = graph->first_nodes[pool->pool_index] + vv_object_index(pool, child);
-    if (graph->objects[node] == NULL) return 0; /* it waits for its dealloc */
+    uint32_t node = live_node(graph, child);
+    if (vv_unlikely(node == VV_NO_NODE)) return 0;
     if (vv_unlikely(graph->edge_count == building->capacity) && grow_edges(building) < 0) {
         return -ENOMEM;
     }

@@ -77,13 +77,9 @@ static void report_hidden(struct check *check, const varve_object *child) {
 
 /* The pool of the live object at an address of which nothing is known; NULL: there is none. */
 static const struct vv_object_pool *pool_at(const void *address) {
-    if (!vv_region_contains(address) || !vv_is_aligned(address, sizeof(void *))) return NULL;
-    const struct vv_pool *record = vv_pool_record(address);
-    if (record->kind != VV_POOL_OBJECTS) return NULL;
-    const struct vv_object_pool *pool = record->plane;
-    if ((const char *)address < pool->base) return NULL;
-    uint32_t index = vv_object_index(pool, address);
-    if (index >= pool->carved_count || vv_object_at(pool, index) != address) return NULL;
+    uint32_t index;
+    const struct vv_object_pool *pool = vv_object_pool_at(address, &index);
+    if (pool == NULL || vv_object_at(pool, index) != address) return NULL;
     return ((const varve_object *)address)->type_index != 0 ? pool : NULL;
 }
 

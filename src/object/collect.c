@@ -245,6 +245,7 @@ static size_t find_roots_in_pool(struct vv_object_pool *pool) {
 struct propagation {
     varve_object *ring[VV_EDGE_RING_COUNT]; /* targets whose state is on its way, oldest first */
     uint32_t at;
+    uint32_t flushed_at; /* the ring was empty then */
     size_t pending_count;
     varve_object **stack;
     size_t stack_count;
@@ -284,10 +285,14 @@ VV_INLINE int visit_reached(varve_object *child, void *argument) {
 }
 
 static void flush_ring(struct propagation *propagation) {
-    for (uint32_t slot = 0; slot < VV_EDGE_RING_COUNT; slot++) {
-        varve_object *object = propagation->ring[slot];
-        propagation->ring[slot] = NULL;
-        if (object != NULL) reach(propagation, object);
+    uint32_t end = propagation->at;
+    uint32_t count = (uint32_t)vv_min(end - propagation->flushed_at, VV_EDGE_RING_COUNT);
+    propagation->flushed_at = end;
+    for (uint32_t at = end - count; at != end; at++) {
+        varve_object **place = &propagation->ring[at % VV_EDGE_RING_COUNT];
+        varve_object *object = *place;
+        *place = NULL;
+        reach(propagation, object);
     }
 }
 
@@ -310,23 +315,25 @@ static inline void show_targets(struct propagation *propagation, struct varve_ty
 /* Objects whose cache lines are on their way, between the stack and their turn. */
 #define NEAR_COUNT 8u
 
-/* Empties the stack, what is near, and the ring. */
+/* Empties the stack, what is near, and the ring. In a chain there is never more than one object. */
 static void drain(struct propagation *propagation, struct varve_type *const *types) {
-    varve_object *near[NEAR_COUNT] = {NULL};
-    unsigned at = 0, idle_count = 0;
-    while (propagation->pending_count > 0 && idle_count < NEAR_COUNT) {
+    varve_object *near[NEAR_COUNT];
+    unsigned first = 0, count = 0;
+    while (propagation->pending_count > 0) {
         if (propagation->stack_count == 0) flush_ring(propagation);
-        varve_object *next = NULL;
-        if (propagation->stack_count > 0) {
-            next = propagation->stack[--propagation->stack_count];
+        if (propagation->stack_count > 0 && count < NEAR_COUNT) {
+            varve_object *next = propagation->stack[--propagation->stack_count];
             __builtin_prefetch(next);
             __builtin_prefetch((const char *)next + VV_CACHE_LINE_BYTES - 1);
+            near[(first + count++) % NEAR_COUNT] = next;
+        } else if (count > 0) {
+            varve_object *object = near[first];
+            first = (first + 1) % NEAR_COUNT;
+            count--;
+            show_targets(propagation, types, object);
+        } else {
+            return;
         }
-        varve_object *object = near[at];
-        near[at] = next;
-        at = (at + 1) % NEAR_COUNT;
-        idle_count = object == NULL && next == NULL ? idle_count + 1 : 0;
-        if (object != NULL) show_targets(propagation, types, object);
     }
 }
 

@@ -69,8 +69,8 @@ static void show_table(const struct vv_weak_table *table, reached_function is_re
     }
 }
 
-void vv_ephemerons_show_key(const varve_object *key, reached_function is_reached, varve_visit visit,
-                            void *argument) {
+void vv_ephemerons_show_values(const varve_object *key, reached_function is_reached,
+                               varve_visit visit, void *argument) {
     for (struct vv_weakref *ref = vv_weak_list_first(key); ref != NULL; ref = ref->next) {
         if (ref->callback != vv_weak_member_died) continue;
         const struct vv_weak_table *table = vv_weak_table_of(ref);
@@ -82,7 +82,7 @@ void vv_ephemerons_show_key(const varve_object *key, reached_function is_reached
 
 bool vv_ephemerons_show(varve_object *object, reached_function is_reached, varve_visit visit,
                         void *argument) {
-    vv_ephemerons_show_key(object, is_reached, visit, argument); /* a table may be a key, too */
+    vv_ephemerons_show_values(object, is_reached, visit, argument);
     if (object->type_index != VV_TYPE_EPHEMERONS) return false;
     show_table((const struct vv_weak_table *)object, is_reached, visit, argument);
     return true;

@@ -246,16 +246,26 @@ static struct survey look_at_trash(varve_world *world) {
     return survey;
 }
 
+/* Returns how much went by callbacks: weak references, and garbage that ephemeron tables which live
+ * held for keys that are garbage. Nothing else that lives leads to garbage. */
+static uint64_t run_weak_callbacks(varve_world *world, uint64_t trash_count) {
+    bool has_ephemerons = vv_ephemerons_exist(world);
+    uint64_t freed_count = vv_weak_run_callbacks(world), left_count = 0;
+    if (!has_ephemerons) return freed_count;
+    vv_collect_each_trash(world, count_trash, &left_count);
+    return freed_count + (trash_count - left_count);
+}
+
 uint64_t vv_gc_handle_trash(varve_world *world, unsigned generation, uint64_t trash_count) {
     struct vv_gc *gc = &world->gc;
-    size_t freed_weakrefs = 0;
+    uint64_t freed_count = 0;
     if ((gc->debug & VARVE_GC_DEBUG_COLLECTABLE) != 0) {
         vv_collect_each_trash(world, say_collectable, world);
     }
     struct survey survey = look_at_trash(world);
     if (survey.has_weak) {
         vv_collect_each_trash(world, weak_trash, world);
-        freed_weakrefs = vv_weak_run_callbacks(world);
+        freed_count = run_weak_callbacks(world, trash_count);
     }
     if (survey.has_finalizer) {
         bool ran = false;
@@ -273,7 +283,7 @@ uint64_t vv_gc_handle_trash(varve_world *world, unsigned generation, uint64_t tr
     } else {
         vv_trash_free(world);
     }
-    return trash_count + freed_weakrefs;
+    return trash_count + freed_count;
 }
 
 /* --- a collection --- */

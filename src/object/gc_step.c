@@ -165,7 +165,7 @@ static void subtract(const struct batch *batch) {
         pool->refs[vv_object_index(pool, object)] += object->refcount;
         vv_traverse_inline(object, types, false, subtract_edge, NULL);
         if (has_ephemerons) {
-            vv_ephemerons_show_key(object, vv_gc_is_reached, subtract_ephemeron, NULL);
+            vv_ephemerons_show_values(object, vv_gc_is_reached, subtract_ephemeron, NULL);
         }
     }
 }

@@ -32,6 +32,18 @@ static bool is_dense(const struct vv_object_pool *pool) {
     return pool->capacity == VV_OBJECT_POOL_BLOCKS && pool->kind != VV_SHELF_LEAF;
 }
 
+static void detach_planes(struct vv_object_pool *pool, varve_world *world) {
+    if (pool->shelf == NULL) return;
+    if (is_dense(pool)) {
+        vv_plane_piece_give(world, pool->refs);
+        return;
+    }
+    vv_meta_free(pool->states, pool->capacity);
+    if (pool->kind != VV_SHELF_LEAF) {
+        vv_meta_free(pool->refs, pool->capacity * sizeof pool->refs[0]);
+    }
+}
+
 /* The planes of a pool, out of the allocator's own memory. The caller is inside the allocator. */
 static bool attach_planes(struct vv_object_pool *pool, varve_world *world) {
     if (pool->shelf == NULL) {
@@ -50,20 +62,8 @@ static bool attach_planes(struct vv_object_pool *pool, varve_world *world) {
                      ? world->no_refs
                      : vv_meta_allocate(pool->capacity * sizeof pool->refs[0]);
     if (pool->states != NULL && pool->refs != NULL) return true;
-    vv_meta_free(pool->states, pool->capacity);
+    detach_planes(pool, world); /* which has one of them, maybe */
     return false;
-}
-
-static void detach_planes(struct vv_object_pool *pool, varve_world *world) {
-    if (pool->shelf == NULL) return;
-    if (is_dense(pool)) {
-        vv_plane_piece_give(world, pool->refs);
-        return;
-    }
-    vv_meta_free(pool->states, pool->capacity);
-    if (pool->kind != VV_SHELF_LEAF) {
-        vv_meta_free(pool->refs, pool->capacity * sizeof pool->refs[0]);
-    }
 }
 
 /* Takes granules, record and planes for a pool that `plan` describes. NULL: no memory. */
@@ -322,6 +322,7 @@ void vv_object_pools_free_all(struct varve_world *world) {
         pool->is_listed[0] = pool->is_listed[1] = false;
         pool_free(pool);
     }
+    if (world->plane_slabs == NULL) return; /* maybe there was no memory for the thread's state */
     struct vv_thread *thread = vv_thread_enter_to_free(VV_FRAME());
     vv_check(thread != NULL, "varve: a world was used inside of malloc or after its thread's end");
     vv_plane_slabs_free(world);

@@ -120,6 +120,18 @@ static inline size_t vv_object_block_bytes(const struct vv_object_pool *pool) {
     return (size_t)pool->granule_count * VV_GRANULE_BYTES;
 }
 
+/* The pool whose block has an address of which nothing is known, and the block's index; NULL: there
+ * is none. The block may be free, and the address in its midst. */
+static inline const struct vv_object_pool *vv_object_pool_at(const void *address,
+                                                             uint32_t *out_index) {
+    if (!vv_region_contains(address)) return NULL;
+    const struct vv_pool *record = vv_pool_record(address);
+    if (record->kind != VV_POOL_OBJECTS) return NULL;
+    const struct vv_object_pool *pool = record->plane;
+    *out_index = vv_object_index(pool, address);
+    return *out_index < pool->carved_count ? pool : NULL;
+}
+
 /* The state of a live object. */
 static inline uint8_t *vv_object_state(const varve_object *object) {
     struct vv_object_pool *pool = vv_object_pool_of(object);

@@ -35,15 +35,18 @@ size_t vv_weak_run_callbacks(varve_world *world);
 
 /* Ephemeron tables (types with VV_TYPE_IS_EPHEMERONS). Their traverse shows keys' weak references
  * and values as owned, which is what the collector subtracts. When it marks, and there are tables
- * in the world, it calls vv_ephemerons_show() for each object that is reached: this visits the
- * object's values in the tables that are reached. For a table it also visits the weak references,
- * and the values whose keys are reached, and returns true: there is nothing else to be shown. So
- * whichever of table and key is reached last shows the value, and each is looked at once. */
+ * in the world, it calls vv_ephemerons_show() for each object that is reached. This visits the
+ * object's values in the tables that are reached; for a table also its weak references, and the
+ * values whose keys are reached, and returns true: there is nothing else to be shown. So whichever
+ * of table and key is reached last shows the value, and each is looked at once. */
 bool vv_ephemerons_exist(const varve_world *world);
 bool vv_ephemerons_show(varve_object *object, bool (*is_reached)(const varve_object *object),
                         varve_visit visit, void *argument);
-void vv_ephemerons_show_key(const varve_object *key, bool (*is_reached)(const varve_object *object),
-                            varve_visit visit, void *argument); /* the first of it alone */
+
+/* The first part alone. */
+void vv_ephemerons_show_values(const varve_object *key,
+                               bool (*is_reached)(const varve_object *object), varve_visit visit,
+                               void *argument);
 
 /* During a collection: whether the object is known to be garbage / whether
  * something that is not garbage refers to it (always true of objects that are no candidates). */

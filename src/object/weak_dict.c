@@ -16,12 +16,18 @@ static const struct vv_weak_table *as_const_table(const varve_object *object, ui
     return (const struct vv_weak_table *)object;
 }
 
+/* 1 and the place of a key / 0 / negative: also for what can be no key. */
+static int find(struct vv_weak_table *table, varve_object *key, uint32_t *out_place) {
+    uint64_t hash;
+    if (table->head.type_index == VV_TYPE_WEAK_KEY_DICT && !vv_can_be_weak(key)) return -EOPNOTSUPP;
+    int result = vv_weak_table_hash(table, key, &hash);
+    return result == 0 ? vv_weak_table_find(table, key, hash, out_place) : result;
+}
+
 /* 1 and new references / 0 / negative. */
 static int get(struct vv_weak_table *table, varve_object *key, varve_object **out_value) {
-    uint64_t hash;
     uint32_t place;
-    int result = vv_weak_table_hash(table, key, &hash);
-    if (result == 0) result = vv_weak_table_find(table, key, hash, &place);
+    int result = find(table, key, &place);
     if (result <= 0) return result;
     return vv_weak_table_read(table, place, NULL, out_value);
 }
@@ -79,8 +85,7 @@ int varve_weak_key_dict_set(varve_object *dict, varve_object *key, varve_object 
 }
 
 int varve_weak_key_dict_get(varve_object *dict, varve_object *key, varve_object **out_value) {
-    struct vv_weak_table *table = as_table(dict, VV_TYPE_WEAK_KEY_DICT);
-    return vv_can_be_weak(key) ? get(table, key, out_value) : -EOPNOTSUPP;
+    return get(as_table(dict, VV_TYPE_WEAK_KEY_DICT), key, out_value);
 }
 
 int varve_weak_key_dict_delete(varve_object *dict, varve_object *key) {
@@ -202,10 +207,8 @@ int varve_weak_dict_setdefault(varve_object *dict, varve_object *key, varve_obje
 int varve_weak_dict_take(varve_object *dict, varve_object *key, varve_object **out_value) {
     struct vv_weak_table *table = as_any_table(dict);
     vv_check(vv_is_weak_dict(dict), "varve: a weak set was used as a weak dict");
-    uint64_t hash;
     uint32_t place;
-    int result = vv_weak_table_hash(table, key, &hash);
-    if (result == 0) result = vv_weak_table_find(table, key, hash, &place);
+    int result = find(table, key, &place);
     if (result <= 0) return result;
     result = vv_weak_table_read(table, place, NULL, out_value);
     vv_weak_table_remove(table, place);

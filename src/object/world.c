@@ -226,6 +226,7 @@ long varve_world_free(varve_world *world) {
     varve_list_clear(world->gc.garbage);
     for (int round = 0; round < 8 && varve_gc_collect(world, 2) > 0; round++) continue;
     varve_clear_reference(&world->gc.garbage);
+    vv_weak_done(world);
     world->ending = true;
     long leaked_count = 0;
     vv_world_visit_objects(world, count_leaked, &leaked_count);

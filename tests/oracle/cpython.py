@@ -7,7 +7,9 @@ A line is "NUMBER EVENT... RESULT...", for each operation in which anything happ
     fN     the finalizer of object N ran            dN     object N has died
     cT.N   the callback of the weak reference N to object T ran; it counts as dead from now on
     qT.N:X what a callback of N saw through another weak reference
-    uN     a finalizer or callback failed           gN=X   a collection within a finalizer found X
+    xT.N   the finalizer N from outside of object T ran
+    uN     a finalizer or callback failed (uT.N: one from outside)
+    gN=X   a collection within a finalizer found X
     =...   results
 
 While a program with automatic collections runs, nothing here may make an object that the collector
@@ -19,212 +21,11 @@ import gc
 import sys
 import weakref
 
-from program import *
-
-slots = [None] * SLOT_COUNT
-saved = [None] * NUMBER_COUNT
-kinds = [""] * NUMBER_COUNT       # of objects: I F L D S T (tuple that stays tracked) t (one that
-hashables = [0] * NUMBER_COUNT    # may not) R; 1: hashable, 0: not, -1: depends on weak references
-actions = [0] * NUMBER_COUNT      # of finalizers and callbacks
-targets = [0] * NUMBER_COUNT      # of weak references
-asked = [0] * NUMBER_COUNT        # slots that callbacks ask
-numbers = {}                      # by address
-alive = set()
-events = []
-lines = []
-BALLAST = 200  # more than fill_free_lists() makes
-ballast = []
-
-
-class State:
-    __slots__ = ("number", "collecting", "exact", "automatic", "frozen", "frozen_base")
-
-
-state = State()
-
-
-class Watch(weakref.ref):
-    """Sees a canary die."""
-    __slots__ = ("number",)
-
-
-# CPython's only objects that can be watched and that the collector does not know: code.
-TEMPLATE = (lambda: None).__code__
-canaries = [None] * NUMBER_COUNT
-watches = [None] * NUMBER_COUNT
-
-
-def canary_dies(watch):
-    if watch.number in alive:
-        alive.discard(watch.number)
-        events.append(f"d{watch.number}")
-
-
-def breed(number):
-    """Makes the canary that take_canary() will give."""
-    canaries[number] = TEMPLATE.replace(co_firstlineno=number)
-    watches[number] = Watch(canaries[number], canary_dies)
-    watches[number].number = number
-
-
-def take_canary(number):
-    canary = canaries[number]
-    canaries[number] = None
-    return canary
-
-
-def breed_for(program):
-    for number, (code, a, b, c, d) in enumerate(program.operations):
-        if code <= TUPLE or code == WEAKREF:
-            breed(number)
-        if code == FINALIZED and (c == MAKE_LIST or c == MAKE_REF):
-            breed(number + FROM_FINALIZER)
-        if code == WEAKREF and c == KEPT_MAKES:
-            breed(number + FROM_CALLBACK)
-
-
-def bury(program):
-    """Those that were not taken die unseen."""
-    for number in range(len(program.operations)):
-        for index in (number, number + FROM_FINALIZER, number + FROM_CALLBACK):
-            watches[index] = canaries[index] = None
-
-
-class Instance:
-    __slots__ = ("a", "b", "c", "canary", "__weakref__")
-
-
-class Finalized(Instance):
-    __slots__ = ()
-
-    def __del__(self):
-        number = numbers[id(self)]
-        events.append(f"f{number}")
-        FINALIZER_ACTIONS[actions[number]](self, number)
-
-
-class Ref(weakref.ref):
-    __slots__ = ("canary",)
-
-
-class List(list):
-    __slots__ = ("__weakref__",)
-
-
-def register(thing, kind, number, hashable):
-    numbers[id(thing)] = number
-    alive.add(number)
-    kinds[number] = kind
-    hashables[number] = hashable
-
-
-def make_list(number):
-    thing = List() if state.automatic else []
-    thing.append(take_canary(number))
-    register(thing, "L", number, 0)
-    return thing
-
-
-def make_ref(target, number):
-    thing = Ref(target, called)
-    thing.canary = take_canary(number)
-    targets[number] = numbers[id(target)]
-    register(thing, "R", number, -1)
-    return thing
-
-
-# --- what finalizers and callbacks do ---
-
-def do_nothing(thing, number):
-    pass
-
-
-def save_self(thing, number):
-    saved[number] = thing
-
-
-def save_child(thing, number):
-    saved[number] = thing.a
-
-
-def may_lose(thing, depth):
-    """Whether a finalizer may let the object go. What dies in the middle of a collection must have
-    no finalizer: if it saved its object, that would be of another generation than one which is
-    saved from the collection, and which it is depends on the order of finalizers."""
-    if not state.collecting and not state.automatic:
-        return True
-    if kind_of(thing) != "I":
-        return kind_of(thing) == ""
-    return depth > 0 and (may_lose(thing.a, depth - 1) and may_lose(thing.b, depth - 1)
-                          and may_lose(thing.c, depth - 1))
-
-
-def lose_child(thing, number):
-    if may_lose(thing.a, 3):
-        thing.a = None
-
-
-def save_new_list(thing, number):
-    saved[number] = make_list(number + FROM_FINALIZER)
-
-
-def save_new_ref(thing, number):
-    actions[number + FROM_FINALIZER] = KEPT
-    saved[number] = make_ref(thing, number + FROM_FINALIZER)
-
-
-def try_collect(thing, number):
-    if state.collecting:  # elsewhere the result depends on what has died so far
-        events.append(f"g{number}={gc.collect()}")
-
-
-def move_child(thing, number):
-    if may_lose(thing.a, 3):
-        thing.a = thing.b
-
-
-def fail(thing, number):
-    raise ValueError(number)
-
-
-FINALIZER_ACTIONS = [do_nothing, save_self, save_child, lose_child, save_new_list, save_new_ref,
-                     try_collect, move_child, fail]
-
-
-def called(ref):
-    number = numbers[id(ref)]
-    events.append(f"c{targets[number]}.{number}")
-    alive.discard(number)
-    ref.canary = None
-    action = actions[number]
-    if action == LOOSE_ASKS:
-        if state.exact:
-            other = slots[asked[number]]
-            if type(other) is weakref.ref or type(other) is Ref:
-                events.append(f"q{targets[number]}.{number}:{number_in(other())}")
-    elif action == KEPT_MAKES:
-        saved[number + FROM_CALLBACK] = make_list(number + FROM_CALLBACK)
-    elif action == KEPT_FAILS:
-        raise ValueError(number)
-
-
-def failed(unraisable):
-    events.append(f"u{unraisable.exc_value.args[0]}")
+from run import *
+from tables import *
 
 
 # --- operations ---
-
-def number_in(thing):
-    return -1 if thing is None else numbers[id(thing)]
-
-
-def kind_of(thing):
-    if thing is None:
-        return ""
-    if type(thing) is weakref.ref or numbers[id(thing)] not in alive:
-        return "W"
-    return kinds[numbers[id(thing)]]
-
 
 def instance(a, b, c, d):
     thing = Instance()
@@ -277,12 +78,6 @@ def tuple_(a, b, c, d):
     thing = tuple(items)
     register(thing, "T" if len(thing) > 1 else "t", state.number, hashable)
     slots[a] = thing
-
-
-def can_be_key(thing):
-    """Whether the object may be hashed at all in a program."""
-    kind = kind_of(thing)
-    return kind != "" and kind != "W" and hashables[numbers[id(thing)]] != -1
 
 
 def link(a, b, c, d):
@@ -359,11 +154,6 @@ def load(a, b, c, d):
         slots[a] = thing
 
 
-def can_have_refs(thing):
-    kind = kind_of(thing)
-    return kind == "I" or kind == "F" or kind == "S" or kind == "L" and type(thing) is List
-
-
 def weakref_(a, b, c, d):
     if kind_of(slots[b]) == "T":  # CPython's tuples have no weak references, and varve's neither
         try:
@@ -402,21 +192,25 @@ def collect(a, b, c, d):
     state.collecting = state.exact = False
     events.append(f"=collected={count}")
     if not state.automatic:
+        refresh_tables()
         show_objects()
 
 
 def show_objects():
     """Generation (3: frozen, u: not tracked), whether finalized, and refcount of each object."""
     generations = [{id(thing) for thing in gc.get_objects(generation)} for generation in range(3)]
-    addresses = {number: address for address, number in numbers.items()}
+    places, extra = addresses(), extra_references()
     _, first, second = gc.get_count()
     events.append(f"=counts={first},{second}")
     for number in sorted(alive):
-        thing = _ctypes.PyObj_FromPtr(addresses[number])
-        where = [str(index) for index in range(3) if addresses[number] in generations[index]]
+        thing = _ctypes.PyObj_FromPtr(places[number])
+        where = [str(index) for index in range(3) if places[number] in generations[index]]
         text = where[0] if where else "3" if gc.is_tracked(thing) else "u"
         finalized = gc.is_finalized(thing) if kinds[number] == "F" else False
-        events.append(f"={number}:{text}{'f' if finalized else ''}*{sys.getrefcount(thing) - 2}")
+        count = sys.getrefcount(thing) - 2 - extra.get(number, 0)
+        events.append(f"={number}:{text}{'f' if finalized else ''}*{count}")
+        if kinds[number] in TABLES:
+            show_table(thing)
         del thing
 
 
@@ -477,7 +271,7 @@ def referents(a, b, c, d):
 KNOWN = {Instance, Finalized, list, List, dict, set, tuple, Ref}
 OPERATIONS = [instance, finalized, list_, dict_, set_, tuple_, link, unlink, drop, copy, load,
               weakref_, plain_ref, ask, count_refs, collect, freeze, unfreeze, forget, recall,
-              referents]
+              referents, *TABLE_OPERATIONS]
 
 
 # --- whole programs ---
@@ -541,6 +335,7 @@ def finish(program):
         end_line("end")
     for index in range(SLOT_COUNT):
         slots[index] = None
+    detach_all()
     end_line("slots")
     if state.frozen:
         gc.unfreeze()
@@ -575,6 +370,9 @@ def run(program):
 
 
 def prepare():
+    """What is done for the first time may make objects that are counted, so all is done once."""
     sys.unraisablehook = failed
     gc.unfreeze()
     gc.collect()
+    for seed in range(100):
+        run(generate(seed))

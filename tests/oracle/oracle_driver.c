@@ -10,25 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "oracle_run.h"
+#include "oracle_tables.h"
 
 /* Works on an incremental collection after each operation; full collections end one. */
 static bool stepping;
 
-static const char *const lie_names[] = {"truth",    "count",     "leak",
-                                        "callback", "finalizer", "tracked"};
+static const char *const lie_names[] = {"truth",     "count",   "leak",  "callback",
+                                        "finalizer", "tracked", "entry", "outside"};
 
 /* --- operations: they make --- */
-
-static void make_instance(varve_object *cls, char kind, const int *words) {
-    varve_object *object = must(varve_instance_new(cls));
-    varve_object *canary = canary_new(run.number);
-    varve_instance_set(object, CANARY_PLACE, canary);
-    varve_decref(canary);
-    register_object(object, kind, run.number, 1);
-    run.actions[run.number] = words[2];
-    put(&run.slots[words[0]], object);
-}
 
 static void make_dict(const int *words) {
     varve_object *dict = must(varve_dict_new(run.world));
@@ -71,11 +61,6 @@ static void make_tuple(const int *words) {
     put(&run.slots[words[0]], tuple);
 }
 
-static bool can_have_refs(const varve_object *object) {
-    char kind = kind_of(object);
-    return kind == 'I' || kind == 'F' || kind == 'S' || (kind == 'L' && run.automatic);
-}
-
 static void make_weakref(const int *words) {
     varve_object *target = run.slots[words[1]];
     if (kind_of(target) == 'T') {
@@ -98,15 +83,6 @@ static void make_plain_ref(const int *words) {
 }
 
 /* --- operations: they change --- */
-
-static bool can_be_key(const varve_object *object) {
-    char kind = kind_of(object);
-    return kind != 0 && kind != 'W' && run.hashables[number_of(object)] != -1;
-}
-
-static bool is_hashable(const varve_object *object) {
-    return can_be_key(object) && run.hashables[number_of(object)] == 1;
-}
 
 static void note_result(int result) {
     if (result == -EOPNOTSUPP) {
@@ -230,6 +206,7 @@ static void show_objects(void) {
         bool finalized = run.kinds[number] == 'F' && varve_gc_is_finalized(object);
         note("=%d:%c%s*%u", number, generation < 0 ? 'u' : '0' + generation, finalized ? "f" : "",
              varve_refcount(object));
+        if (strchr("VKE", run.kinds[number]) != NULL) show_table(object);
     }
 }
 
@@ -253,7 +230,9 @@ static void collect(int generation) {
     long count = stepping ? collect_in_steps() : varve_gc_collect(run.world, generation);
     run.collecting = run.exact = false;
     note("=collected=%ld", count + (lie == LIE_COUNT && count > 2));
-    if (!run.automatic) show_objects();
+    if (run.automatic) return;
+    refresh_tables();
+    show_objects();
 }
 
 static void freeze(void) {
@@ -280,10 +259,6 @@ static void ask(varve_object *ref) {
     varve_xdecref(object);
 }
 
-static int compare_numbers(const void *left, const void *right) {
-    return *(const int *)left - *(const int *)right;
-}
-
 static void show_referents(varve_object *object) {
     if (object == NULL) return;
     varve_object *list = must(varve_gc_get_referents(run.world, 1, &object));
@@ -295,19 +270,18 @@ static void show_referents(varve_object *object) {
         if (kind != 0 && kind != 'W') numbers[count++] = number_of(referent);
     }
     varve_decref(list);
-    qsort(numbers, count, sizeof numbers[0], compare_numbers);
     note("=refers=");
-    for (size_t index = 0; index < count; index++) {
-        run.line_bytes +=
-            (size_t)sprintf(run.line + run.line_bytes, index > 0 ? ",%d" : "%d", numbers[index]);
-    }
+    add_numbers(numbers, count);
 }
 
 static void run_operation(enum operation code, const int *words) {
     int number;
     switch (code) {
-    case INSTANCE: make_instance(run.instance_class, 'I', words); return;
-    case FINALIZED: make_instance(run.finalized_class, 'F', words); return;
+    case INSTANCE: put(&run.slots[words[0]], make_instance(run.instance_class, 'I')); return;
+    case FINALIZED:
+        run.actions[run.number] = words[2];
+        put(&run.slots[words[0]], make_instance(run.finalized_class, 'F'));
+        return;
     case LIST: put(&run.slots[words[0]], list_new(run.number)); return;
     case DICT: make_dict(words); return;
     case SET: make_set(words); return;
@@ -336,7 +310,7 @@ static void run_operation(enum operation code, const int *words) {
         if (number >= 0) put(&run.slots[words[0]], varve_incref(run.saved[number]));
         return;
     case REFERENTS: show_referents(run.slots[words[0]]); return;
-    case OPERATION_COUNT: return;
+    default: run_table_operation(code, words); return;
     }
 }
 
@@ -359,6 +333,7 @@ static void begin(bool automatic, const int threshold[3]) {
     class_spec.name = "Finalized";
     class_spec.finalize = finalize;
     run.finalized_class = must(varve_class_new(run.world, &class_spec));
+    run.anchor = must(varve_instance_new(run.instance_class));
     varve_gc_freeze(run.world);
     varve_gc_collect(run.world, 2);
     run.frozen_base = varve_gc_get_freeze_count(run.world);
@@ -392,6 +367,7 @@ static void finish(void) {
     for (int slot = 0; slot < SLOT_COUNT; slot++) {
         put(&run.slots[slot], NULL);
     }
+    detach_all();
     end_line("slots");
     if (run.frozen) varve_gc_unfreeze(run.world);
     for (int round = 0; round < 4; round++) {
@@ -410,6 +386,7 @@ static void finish(void) {
     }
     printf("alive %d\n", alive);
     show_stats();
+    varve_decref(run.anchor);
     varve_decref(run.instance_class);
     varve_decref(run.finalized_class);
     long leaked = varve_world_free(run.world);

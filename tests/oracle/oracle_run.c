@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum lie lie;
 struct run run;
@@ -12,15 +13,37 @@ void stop(const char *what) {
     exit(3);
 }
 
+static void add_list(const char *format, va_list arguments) {
+    size_t room_bytes = sizeof run.line - run.line_bytes - 2;
+    int written = vsnprintf(run.line + run.line_bytes, room_bytes, format, arguments);
+    if (written < 0 || (size_t)written >= room_bytes) stop("a line is too long");
+    run.line_bytes += (size_t)written;
+}
+
 void note(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     run.line[run.line_bytes++] = ' ';
-    size_t room_bytes = sizeof run.line - run.line_bytes - 2;
-    int written = vsnprintf(run.line + run.line_bytes, room_bytes, format, arguments);
+    add_list(format, arguments);
     va_end(arguments);
-    if (written < 0 || (size_t)written >= room_bytes) stop("a line is too long");
-    run.line_bytes += (size_t)written;
+}
+
+void add(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    add_list(format, arguments);
+    va_end(arguments);
+}
+
+static int compare_numbers(const void *left, const void *right) {
+    return *(const int *)left - *(const int *)right;
+}
+
+void add_numbers(int *numbers, size_t count) {
+    qsort(numbers, count, sizeof numbers[0], compare_numbers);
+    for (size_t index = 0; index < count; index++) {
+        add(index > 0 ? ",%d" : "%d", numbers[index]);
+    }
 }
 
 void end_line(const char *name) {
@@ -67,6 +90,26 @@ char kind_of(const varve_object *object) {
     return 'W';
 }
 
+/* As run.hashables; -1 also for what has no number. */
+static int hashable_of(const varve_object *object) {
+    char kind = kind_of(object);
+    int number = number_of(object);
+    return kind == 0 || kind == 'W' || number < 0 ? -1 : run.hashables[number];
+}
+
+bool can_be_key(const varve_object *object) {
+    return hashable_of(object) != -1;
+}
+
+bool is_hashable(const varve_object *object) {
+    return hashable_of(object) == 1;
+}
+
+bool can_have_refs(const varve_object *object) {
+    char kind = kind_of(object);
+    return kind != 0 && strchr(run.automatic ? "IFSVKEXL" : "IFSVKEX", kind) != NULL;
+}
+
 /* Lets go what is in the place, then puts `object`, a new reference, there. */
 void put(varve_object **place, varve_object *object) {
     varve_object *old = *place;
@@ -89,6 +132,15 @@ varve_object *canary_new(int number) {
     varve_object *canary = must(varve_object_new(run.canary_type));
     ((struct canary *)canary)->number = number;
     return canary;
+}
+
+varve_object *make_instance(varve_object *cls, char kind) {
+    varve_object *object = must(varve_instance_new(cls));
+    varve_object *canary = canary_new(run.number);
+    varve_instance_set(object, CANARY_PLACE, canary);
+    varve_decref(canary);
+    register_object(object, kind, run.number, 1);
+    return object;
 }
 
 varve_object *list_new(int number) {
@@ -165,6 +217,7 @@ static void called(varve_object *ref, void *argument) {
     note("c%d.%d", run.targets[number], number);
     run.alive[number] = false; /* what it held goes now, too */
     int later = number + FROM_CALLBACK;
+    bool is_kept = run.saved[number] == ref;
     switch ((enum callback)run.actions[number]) {
     case LOOSE:
     case KEPT: return;
@@ -177,8 +230,12 @@ static void called(varve_object *ref, void *argument) {
         varve_xdecref(seen);
         return;
     }
-    case KEPT_MAKES: put(&run.saved[later], list_new(later)); return;
-    case KEPT_FAILS: varve_unraisable(ref, "callback", number + 1); return;
+    case KEPT_MAKES:
+        if (is_kept) put(&run.saved[later], list_new(later));
+        return;
+    case KEPT_FAILS:
+        if (is_kept) varve_unraisable(ref, "callback", number + 1);
+        return;
     }
 }
 
@@ -186,5 +243,10 @@ void failed(const char *where, varve_object *object, int error, void *argument) 
     (void)where;
     (void)object;
     (void)argument;
-    note("u%d", error - 1);
+    int number = error - 1;
+    if (run.kinds[number] == 'X') {
+        note("u%d.%d", run.targets[number], number);
+    } else {
+        note("u%d", number);
+    }
 }

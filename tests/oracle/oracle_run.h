@@ -38,6 +38,22 @@ enum operation {
     FORGET,
     RECALL,
     REFERENTS,
+    TABLE,
+    TABLE_COPY,
+    TABLE_SET,
+    TABLE_DELETE,
+    TABLE_GET,
+    TABLE_DEFAULT,
+    TABLE_TAKE,
+    TABLE_POP,
+    TABLE_UPDATE,
+    TABLE_COMPARE,
+    TABLE_SHOW,
+    TABLE_WALK,
+    OUTSIDE,
+    OUTSIDE_CALL,
+    OUTSIDE_DETACH,
+    OUTSIDE_PEEK,
     OPERATION_COUNT,
 };
 
@@ -55,8 +71,11 @@ enum finalizer {
 
 enum callback { LOOSE, LOOSE_ASKS, KEPT, KEPT_MAKES, KEPT_FAILS };
 
-/* Places of an instance: the attributes a, b, c, then the canary. */
+enum outside { OUTSIDE_MAKES = 2, OUTSIDE_FAILS = 3 };
+
+/* Places of an instance: the attributes a, b, c, then the canary; a of one that holds a table. */
 #define CANARY_PLACE 3
+#define HELD_PLACE 0
 
 /* Wrong answers on purpose. */
 enum lie {
@@ -66,6 +85,8 @@ enum lie {
     LIE_CALLBACK,  /* one callback in five is not reported */
     LIE_FINALIZER, /* finalizers do nothing */
     LIE_TRACKED,   /* tuples are said to be tracked */
+    LIE_ENTRY,     /* one entry in five is not set */
+    LIE_OUTSIDE,   /* finalizers from outside are not reported */
     LIE_KIND_COUNT,
 };
 extern enum lie lie;
@@ -86,6 +107,7 @@ struct run {
     varve_type *canary_type;
     varve_object *instance_class;
     varve_object *finalized_class;
+    varve_object *anchor; /* an instance without number that lives as long as the world */
     varve_object *slots[SLOT_COUNT];
     varve_object *saved[NUMBER_COUNT];
     varve_object *objects[NUMBER_COUNT]; /* borrowed; good while `alive` */
@@ -95,6 +117,7 @@ struct run {
     int actions[NUMBER_COUNT];
     int targets[NUMBER_COUNT];
     int asked[NUMBER_COUNT];
+    varve_object *outside[NUMBER_COUNT]; /* finalizers that are alive; borrowed */
     struct address addresses[ADDRESS_COUNT];
     int number;    /* of the operation that runs */
     int last_used; /* the highest that any operation had */
@@ -116,11 +139,20 @@ void stop(const char *what) __attribute__((noreturn));
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void end_line(const char *name);
 
+/* Adds to what was noted last: text / the numbers, sorted. */
+void add(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void add_numbers(int *numbers, size_t count);
+
 /* The number of an object. -1: NULL, or not one of the program's. */
 int number_of(const varve_object *object);
 
 /* As in cpython.py; 0: no object; 'W': a weak reference without callback. */
 char kind_of(const varve_object *object);
+
+/* Whether it may be hashed at all / can be hashed / can have weak references, in a program. */
+bool can_be_key(const varve_object *object);
+bool is_hashable(const varve_object *object);
+bool can_have_refs(const varve_object *object);
 
 /* The object, which is not NULL. */
 varve_object *must(varve_object *object);
@@ -133,6 +165,7 @@ void put(varve_object **place, varve_object *object);
 
 /* New objects of the program with their canaries. */
 varve_object *canary_new(int number);
+varve_object *make_instance(varve_object *cls, char kind); /* of the operation that runs */
 varve_object *list_new(int number);
 varve_object *ref_new(varve_object *target, int number);
 

@@ -5,6 +5,7 @@ $VARVE_ORACLE_SEEDS: how many programs (default 6000)."""
 
 import os
 import random
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
@@ -17,6 +18,7 @@ import program
 
 DRIVER = os.path.join(BUILD, "tests", "oracle_driver")
 LIE_SEEDS = 600
+CONTENTS = re.compile("=[VKE][0-9]+:[2-9]:")
 
 
 def needs_cpython():
@@ -61,7 +63,7 @@ def steps_of_a_collection_free_garbage_and_nothing_else():
 @claim
 def every_kind_of_wrong_answer_is_seen():
     needs_cpython()
-    for lie in ("count", "leak", "callback", "finalizer", "tracked"):
+    for lie in ("count", "leak", "callback", "finalizer", "tracked", "entry", "outside"):
         assert difference_under(DRIVER, "--lie", lie), f"the lie about {lie} was not seen"
 
 
@@ -102,10 +104,14 @@ def the_programs_reach_what_they_are_for():
                 else "other"
             for token in tokens:
                 key = (place, token[0] if token[0] != "=" else token.rstrip("0123456789-,"))
+                if CONTENTS.match(token):  # with two entries at least
+                    key = (place, "contents")
                 counts[key] = counts.get(key, 0) + 1
     for key, least in {("collection", "d"): 500, ("collection", "f"): 80, ("collection", "c"): 20,
                        ("collection", "g"): 5, ("collection", "u"): 5, ("other", "d"): 2000,
                        ("other", "f"): 200, ("other", "c"): 100, ("other", "=frozen="): 20,
+                       ("collection", "x"): 5, ("other", "x"): 100, ("collection", "contents"): 20,
+                       ("other", "contents"): 5, ("other", "=none"): 30,
                        ("other", "=unhashable"): 20, ("other", "=unsupported"): 10}.items():
         assert counts.get(key, 0) >= least, f"{key}: {counts.get(key, 0)} of {least}"
 

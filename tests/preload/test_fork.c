@@ -160,3 +160,58 @@ TEST(vfork_and_exec_leave_the_parent_alone) {
         free(block);
     }
 }
+
+/* --- a child whose parent goes on --- */
+
+/* Four levels of sixteen calls each: any number below 65536 is a stack of its own. No function
+ * calls itself, since the trace folds recursion. */
+#define CALLS_OF(call)                                                                             \
+    call(0) call(1) call(2) call(3) call(4) call(5) call(6) call(7) call(8) call(9) call(10)       \
+        call(11) call(12) call(13) call(14) call(15)
+#define CALL(digit, next)                                                                          \
+    case digit:                                                                                    \
+        next(number / 16);                                                                         \
+        __asm__ volatile("" ::"r"(digit));                                                         \
+        break;
+
+#define LEVEL(name, call)                                                                          \
+    static __attribute__((noinline)) void name(unsigned number) {                                  \
+        switch (number % 16) { CALLS_OF(call) }                                                    \
+    }
+
+static __attribute__((noinline)) void innermost(unsigned number) {
+    void *volatile block = malloc(number + 1);
+    free(block);
+}
+
+#define CALL_INNERMOST(digit) CALL(digit, innermost)
+LEVEL(fourth, CALL_INNERMOST)
+#define CALL_FOURTH(digit) CALL(digit, fourth)
+LEVEL(third, CALL_FOURTH)
+#define CALL_THIRD(digit) CALL(digit, third)
+LEVEL(second, CALL_THIRD)
+#define CALL_SECOND(digit) CALL(digit, second)
+LEVEL(stack_of, CALL_SECOND)
+
+TEST(a_child_may_begin_when_its_parent_has_made_stacks_since_the_fork) {
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    stack_of(0); /* so that the parent is traced already */
+    pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        char byte;
+        alarm(60);
+        if (read(ends[0], &byte, 1) != 1) _exit(1);
+        for (unsigned number = 0; number < 16 * 16 * 16; number++) stack_of(number + 4096);
+        _exit(0);
+    }
+    /* The child's paths but for their last call, some twenty pages of nodes. */
+    for (unsigned number = 0; number < 16 * 16 * 16; number++) stack_of(number);
+    CHECK_EQ(write(ends[1], "x", 1), 1);
+    int status = -1;
+    waitpid(child, &status, 0);
+    CHECK_EQ(status, 0);
+    close(ends[0]);
+    close(ends[1]);
+}

@@ -72,6 +72,26 @@ TEST(a_value_that_refers_to_its_key_does_not_keep_it_alive) {
     end();
 }
 
+/* Garbage goes by the callback of the table's weak reference, which counts, too. */
+TEST(what_a_table_held_for_a_garbage_key_counts_as_collected) {
+    for (int in_cycle = 0; in_cycle < 2; in_cycle++) {
+        begin();
+        varve_gc_disable(world);
+        varve_object *table = new_table(), *key = in_cycle ? new_cycle() : new_plain();
+        varve_object *value = new_plain();
+        set_slot(value, 0, key);
+        varve_ephemerons_set(table, key, value);
+        varve_decref(value);
+        varve_decref(key);
+        CHECK_EQ(varve_gc_collect(world, 2), 3);
+        varve_gc_stats stats[VARVE_GC_GENERATIONS];
+        varve_gc_get_stats(world, stats);
+        CHECK_EQ(stats[2].collected, 3);
+        varve_decref(table);
+        end();
+    }
+}
+
 TEST(young_entries_of_an_old_table_wait_for_its_generation) {
     begin();
     varve_object *table = new_table();
@@ -158,6 +178,28 @@ TEST_SLOW(long_chains_take_linear_time, 400) {
     for (int backwards = 0; backwards < 2; backwards++) {
         check_chain(VARVE_AUDIT ? 20000 : 200000, backwards, false);
     }
+}
+
+/* Nothing leads to the inner table but a value of the outer one, so it is reached last. */
+TEST(a_table_that_is_a_key_keeps_its_value) {
+    begin();
+    varve_object *outer = new_table(), *inner = new_table(), *key = new_plain(), *got;
+    varve_object *value = new_plain();
+    varve_object *watch = varve_weakref_new(value, NULL, NULL, NULL);
+    CHECK_EQ(varve_ephemerons_set(outer, inner, value), 0);
+    CHECK_EQ(varve_ephemerons_set(outer, key, inner), 0);
+    varve_decref(value);
+    varve_decref(inner);
+    CHECK_EQ(varve_gc_collect(world, 2), 0);
+    CHECK(varve_weakref_is_alive(watch));
+    REQUIRE(varve_ephemerons_get(outer, inner, &got) == 1);
+    varve_decref(got);
+    check_table(outer, 2);
+    varve_decref(key);
+    CHECK(!varve_weakref_is_alive(watch));
+    varve_decref(watch);
+    varve_decref(outer);
+    end();
 }
 
 TEST(a_table_that_is_garbage_goes_with_its_entries) {
@@ -256,6 +298,23 @@ static void collect_all(bool in_steps) {
     for (int step = 0; !progress.done; step++) {
         REQUIRE(step < 100000);
         REQUIRE(varve_gc_step(world, /* budget_ns */ 1000, &progress) == 0);
+    }
+}
+
+/* value -> inner table, which is the value's key in the outer one. */
+TEST(garbage_tables_that_are_keys_go_in_steps_and_at_once) {
+    for (int in_steps = 0; in_steps < 2; in_steps++) {
+        begin();
+        varve_object *outer = new_table(), *inner = new_table(), *value = new_plain();
+        set_slot(value, 0, inner);
+        CHECK_EQ(varve_ephemerons_set(outer, inner, value), 0);
+        varve_gc_collect(world, 2);
+        varve_decref(inner);
+        varve_decref(value);
+        for (int round = 0; round < 8; round++) collect_all(in_steps != 0);
+        check_table(outer, 0);
+        varve_decref(outer);
+        end();
     }
 }
 

@@ -2,6 +2,7 @@
  * What varve_world_free() says of leaked objects. */
 #include "harness.h"
 
+#include "varve/gc.h"
 #include "varve/inspect.h"
 #include "varve/trace.h"
 #include "varve/weakref.h"
@@ -88,6 +89,22 @@ TEST(a_leaked_weak_table_is_still_seen_to_hold) {
     const char *sentence = strstr(told, "varve: leaked <list 0x");
     REQUIRE(sentence != NULL);
     CHECK(strstr(sentence, ">, held by other objects only\n  held by <weak_key_dict") != NULL);
+}
+
+/* A tuple of what cannot be in a cycle is not watched, so no collection comes across the reference
+ * to memory that is no pool any more. */
+TEST(a_leaked_object_that_refers_to_a_freed_pool_is_told) {
+    static const char large[50000];
+    varve_world *world = new_world();
+    varve_object *bytes = varve_bytes_new(world, large, sizeof large);
+    varve_object *tuple = varve_tuple_new(world, 1, &bytes);
+    REQUIRE(bytes != NULL && tuple != NULL);
+    varve_gc_collect(world, 2);
+    REQUIRE(!varve_gc_is_tracked(tuple));
+    varve_decref(bytes);
+    varve_decref(bytes); /* the tuple's */
+    CHECK_EQ(varve_world_free(world), 1);
+    check_told("varve: leaked <tuple 0x> with 1 reference that nobody gives back\n");
 }
 
 TEST(many_holders_and_many_leaks_are_counted) {

@@ -332,23 +332,28 @@ TEST_ABORTS(free_of_an_object_is_named, "varve: free of ") {
 
 /* --- depth --- */
 
-#define DEEP_COUNT (VARVE_GC_STRESS ? 3000 : 1000000)
+#if VARVE_GC_STRESS
+#define DEEP_COUNT 3000
+#elif VARVE_AUDIT || defined __SANITIZE_THREAD__ || defined __SANITIZE_ADDRESS__
+#define DEEP_COUNT 100000
+#else
+#define DEEP_COUNT (VARVE_THOROUGH ? 10000000 : 1000000)
+#endif
 
-static varve_object *deep_list(varve_world *world, varve_object *end) {
+/* Takes over the reference to the end. */
+static varve_object *deep_lists(varve_world *world, varve_object *end) {
     varve_object *head = end;
-    for (int index = 0; index < DEEP_COUNT; index++) {
+    for (int index = 0; index < DEEP_COUNT / 10; index++) {
         varve_object *list = varve_list_new(world);
-        if (head != NULL) {
-            varve_list_append(list, head);
-            varve_decref(head);
-        }
+        varve_list_append(list, head);
+        varve_decref(head);
         head = list;
     }
     return head;
 }
 
-static varve_object *deep_tuples(varve_world *world) {
-    varve_object *head = varve_list_new(world);
+static varve_object *deep_tuples(varve_world *world, varve_object *end) {
+    varve_object *head = end;
     for (int index = 0; index < DEEP_COUNT; index++) {
         varve_object *tuple = varve_tuple_new(world, 1, &head);
         varve_decref(head);
@@ -360,11 +365,11 @@ static varve_object *deep_tuples(varve_world *world) {
 static void *free_deep(void *argument) {
     (void)argument;
     varve_world *world = new_world();
-    varve_decref(deep_list(world, NULL));
-    varve_decref(deep_tuples(world));
+    varve_decref(deep_lists(world, varve_list_new(world)));
+    varve_decref(deep_tuples(world, varve_list_new(world)));
     varve_object *end = varve_list_new(world);
     varve_incref(end);
-    varve_object *head = deep_list(world, end);
+    varve_object *head = deep_lists(world, deep_tuples(world, end));
     varve_list_append(end, head);
     varve_decref(end);
     varve_decref(head);

@@ -111,6 +111,22 @@ TEST(identity_keys_need_no_hash_and_ignore_equality) {
     end();
 }
 
+TEST(what_has_no_weak_references_is_refused_as_a_weak_key_by_every_operation) {
+    begin();
+    for (int by_identity = 0; by_identity < 2; by_identity++) {
+        varve_object *dict = varve_weak_key_dict_new(world, by_identity != 0), *found;
+        varve_object *key = varve_int_new(world, 1000);
+        CHECK_EQ(varve_weak_key_dict_set(dict, key, key), -EOPNOTSUPP);
+        CHECK_EQ(varve_weak_key_dict_get(dict, key, &found), -EOPNOTSUPP);
+        CHECK_EQ(varve_weak_key_dict_delete(dict, key), -EOPNOTSUPP);
+        CHECK_EQ(varve_weak_dict_setdefault(dict, key, key, &found), -EOPNOTSUPP);
+        CHECK_EQ(varve_weak_dict_take(dict, key, &found), -EOPNOTSUPP);
+        varve_decref(key);
+        varve_decref(dict);
+    }
+    end();
+}
+
 TEST(a_value_that_refers_to_its_key_keeps_the_entry) {
     begin();
     struct fixture fixture = empty_fixture(false);

@@ -547,6 +547,21 @@ TEST(dying_needs_no_memory) {
     end();
 }
 
+static void look_at_leaked_ref(const varve_leaked_object *leaked, void *argument) {
+    ++*(int *)argument;
+    CHECK(!varve_weakref_is_alive(leaked->object));
+}
+
+TEST(a_weak_reference_to_the_list_of_garbage_is_dead_when_the_world_ends) {
+    int leaked_count = 0;
+    begin();
+    varve_object *ref = varve_weakref_new(varve_gc_garbage(world), NULL, NULL, NULL);
+    REQUIRE(ref != NULL);
+    varve_world_on_leak(world, look_at_leaked_ref, &leaked_count);
+    CHECK_EQ(varve_world_free(world), 1);
+    CHECK_EQ(leaked_count, 1);
+}
+
 TEST_ABORTS(what_is_no_weak_reference_is_named,
             "varve: an object that is no weak reference was used as one") {
     begin();

@@ -3,12 +3,18 @@
  * unwinder and by libunwind, and compares.
  *
  *   every malloc     the fast way, from malloc's caller
- *   every 1 ms       a timer's signal: the slow way, out of the handler, through the signal frame,
- *                    into whatever instruction was interrupted
+ *   every 1 ms       a timer's signal, if $UNWIND_COMPARE_SIGNALS is set: the slow way, out of the
+ *                    handler, through the signal frame, into whatever instruction was interrupted
+ *   every instruction  after a SIGPROF, for as many as $UNWIND_COMPARE_STEPS says: the same with
+ *                    the processor's trap flag, so that no place in a prologue, an epilogue or a
+ *                    stub is left out
  *
  * At the end it appends lines to the file $UNWIND_COMPARE: "stacks N", "frames N", "signals N", and
- * for each kind of difference "different COUNT: <where>". The address at which the two ways part is
- * the name of a difference: module, offset and symbol. */
+ * for each kind of difference "different COUNT <where>", or "guessed COUNT <where>" when code
+ * without unwind information is further in, so that there is nothing but guessing, and libunwind's
+ * guess led out of all code, varve's did not. The address at which the two ways part is the name of
+ * a difference: module, offset and symbol. */
+#include "trace/cfi.h"
 #include "trace/rule.h"
 #include "trace/stack.h"
 #include "trace/stepper.h"
@@ -21,10 +27,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define FRAMES_MAX 2000
 #define DIFFERENCES_MAX 200
+#define TRAP_FLAG 0x100 /* of x86's flags */
 
 extern void *__libc_malloc(size_t size);
 
@@ -32,6 +40,7 @@ struct difference {
     uintptr_t at; /* the last address on which both agree */
     uintptr_t ours;
     uintptr_t theirs;
+    uintptr_t guess; /* in code further in that has no unwind information; 0: there is none */
     unsigned long count;
 };
 
@@ -40,23 +49,44 @@ static struct difference differences[DIFFERENCES_MAX];
 static unsigned difference_count;
 static _Atomic int difference_lock;
 static bool ready;
+static unsigned long steps_at_once;
 static pid_t process;
 
 static __thread struct vv_stack stack;
-static __thread bool inside;
+static __thread volatile bool inside;
+static __thread volatile unsigned long steps_left;
 static __thread uintptr_t ours[FRAMES_MAX], theirs[FRAMES_MAX];
 
-static void note_difference(uintptr_t at, uintptr_t our, uintptr_t their) {
+static bool is_same(const struct difference *one, const struct difference *other) {
+    return one->at == other->at && one->guess == other->guess &&
+           (one->theirs == 0) == (other->theirs == 0);
+}
+
+static void note(struct difference difference) {
     while (atomic_exchange(&difference_lock, 1) != 0) continue;
     unsigned index = 0;
-    while (index < difference_count && differences[index].at != at) index++;
+    while (index < difference_count && !is_same(&differences[index], &difference)) index++;
     if (index < DIFFERENCES_MAX) {
-        if (index == difference_count) {
-            differences[difference_count++] = (struct difference){at, our, their, 0};
-        }
+        if (index == difference_count) differences[difference_count++] = difference;
         differences[index].count++;
     }
     atomic_store(&difference_lock, 0);
+}
+
+static bool is_described(uintptr_t return_address) {
+    struct vv_cfi_module module;
+    struct vv_cfi_row row;
+    return vv_cfi_find_module(return_address - 1, &module) &&
+           vv_cfi_find_row(&module, return_address - 1, &row);
+}
+
+/* Both agree on the addresses before `index`. */
+static void note_difference(unsigned index, uintptr_t our, uintptr_t their) {
+    struct difference difference = {index > 0 ? ours[index - 1] : 0, our, their, 0, 0};
+    for (unsigned inner = index; inner-- > 0 && difference.guess == 0;) {
+        if (!is_described(ours[inner])) difference.guess = ours[inner];
+    }
+    note(difference);
 }
 
 /* libunwind's addresses, innermost first, from this function's caller on. */
@@ -75,10 +105,14 @@ static __attribute__((noinline)) unsigned unwind_theirs(void) {
     return count;
 }
 
-/* The code that a signal handler returns to: mov $__NR_rt_sigreturn, %rax; syscall. */
+/* The code that a signal handler returns to: mov $__NR_rt_sigreturn, %rax; syscall. A step may be
+ * between the two. */
 static bool is_signal_trampoline(uintptr_t address) {
     static const unsigned char code[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
-    return memcmp((const void *)address, code, sizeof code) == 0;
+    enum { SYSCALL_AT = 7 };
+    return memcmp((const void *)address, code, sizeof code) == 0 ||
+           (memcmp((const void *)address, code + SYSCALL_AT, sizeof code - SYSCALL_AT) == 0 &&
+            memcmp((const void *)(address - SYSCALL_AT), code, sizeof code) == 0);
 }
 
 /* Ours is one more than the interrupted instruction, theirs is the instruction. */
@@ -92,7 +126,7 @@ static void compare(unsigned our_count, unsigned their_count) {
     unsigned skip = 0;
     while (skip < their_count && theirs[skip] != ours[0]) skip++;
     if (skip == their_count) {
-        note_difference(ours[0], 0, 0);
+        note_difference(0, ours[0], 0);
         return;
     }
     const uintptr_t *their = theirs + skip;
@@ -101,7 +135,7 @@ static void compare(unsigned our_count, unsigned their_count) {
         uintptr_t our_address = index < our_count ? ours[index] : 0;
         uintptr_t their_address = index < count ? as_we_write(their, index) : 0;
         if (our_address != their_address && index < FRAMES_MAX - 10) {
-            note_difference(index > 0 ? ours[index - 1] : 0, our_address, their_address);
+            note_difference(index, our_address, their_address);
             break;
         }
     }
@@ -133,8 +167,8 @@ static bool enter(void) {
     return stack.frames != NULL || vv_stack_open(&stack);
 }
 
-static void on_timer(int number) {
-    (void)number;
+/* Both block signals, so they are never stepped through: a trap that is blocked kills. */
+static void compare_interrupted(void) {
     if (!enter()) return;
     unsigned our_count = unwind_slowly();
     /* Both begin in this function, at different instructions: begin with its caller. */
@@ -146,9 +180,23 @@ static void on_timer(int number) {
     inside = false;
 }
 
+/* SIGPROF, and SIGTRAP after each instruction of a series of steps. */
+static void on_signal(int number, siginfo_t *info, void *context) {
+    (void)info;
+    if (inside) return;
+    compare_interrupted();
+    if (number == SIGPROF) {
+        steps_left = steps_at_once;
+    } else if (steps_left > 0) {
+        steps_left--;
+    }
+    greg_t *flags = &((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL];
+    *flags = ready && steps_left > 0 ? *flags | TRAP_FLAG : *flags & ~(greg_t)TRAP_FLAG;
+}
+
 __attribute__((visibility("default"), noinline)) void *malloc(size_t size) {
     if (enter()) {
-        compare_fast(VV_FRAME());
+        if (steps_left == 0) compare_fast(VV_FRAME());
         inside = false;
     }
     return __libc_malloc(size);
@@ -158,10 +206,15 @@ __attribute__((constructor)) static void begin(void) {
     if (getenv("UNWIND_COMPARE") == NULL || vv_rules_open() != 0) return;
     process = getpid();
     ready = true;
-    if (getenv("UNWIND_COMPARE_SIGNALS") == NULL) return;
-    struct sigaction action = {.sa_handler = on_timer, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};
+    sigaddset(&action.sa_mask, SIGPROF);
     sigaction(SIGPROF, &action, NULL);
-    struct itimerval interval = {{0, 1000}, {0, 1000}};
+    sigaction(SIGTRAP, &action, NULL);
+    const char *steps = getenv("UNWIND_COMPARE_STEPS");
+    if (steps != NULL) steps_at_once = strtoul(steps, NULL, 10);
+    if (getenv("UNWIND_COMPARE_SIGNALS") == NULL) return;
+    suseconds_t between_us = 1000 * (1 + (suseconds_t)steps_at_once); /* so that it gets on */
+    struct itimerval interval = {{0, between_us}, {0, between_us}};
     setitimer(ITIMER_PROF, &interval, NULL);
 }
 
@@ -194,14 +247,13 @@ __attribute__((destructor)) static void end(void) {
     if (out == NULL) return;
     fprintf(out, "stacks %lu\nframes %lu\nsignals %lu\n", stack_count, frame_count, signal_count);
     for (unsigned index = 0; index < difference_count; index++) {
-        /* Seen once in some million stacks: libunwind 1.6 went from __run_exit_handlers() to an
-         * address outside of all code, varve to exit(). Why is not known. */
-        bool is_lost = is_code(differences[index].ours) && !is_code(differences[index].theirs) &&
-                       differences[index].theirs != 0;
-        fprintf(out, "%s %lu", is_lost ? "astray" : "different", differences[index].count);
-        write_address(out, "after", differences[index].at);
-        write_address(out, "varve", differences[index].ours);
-        write_address(out, "libunwind", differences[index].theirs);
+        const struct difference *one = &differences[index];
+        bool is_guessed = one->guess != 0 && is_code(one->ours) && !is_code(one->theirs);
+        fprintf(out, "%s %lu", is_guessed ? "guessed" : "different", one->count);
+        if (one->guess != 0) write_address(out, "in", one->guess);
+        write_address(out, "after", one->at);
+        write_address(out, "varve", one->ours);
+        write_address(out, "libunwind", one->theirs);
         fputc('\n', out);
     }
     fclose(out);
