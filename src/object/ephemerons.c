@@ -64,8 +64,9 @@ static void show_table(const struct vv_weak_table *table, reached_function is_re
         const struct vv_weak_entry *entry = &table->entries[place];
         if (entry->member == NULL) continue;
         visit(&entry->member->head, argument);
+        /* The entry of a key that has just died owns its value until its callback's turn. */
         const varve_object *key = entry->member->object;
-        if (key != NULL && is_reached(key)) visit(entry->other, argument);
+        if (key == NULL || is_reached(key)) visit(entry->other, argument);
     }
 }
 

@@ -455,3 +455,28 @@ TEST(a_table_may_be_a_key) {
         }
     }
 }
+
+static void collect_when_called(varve_object *ref, void *argument) {
+    (void)ref;
+    varve_object *table = argument;
+    varve_gc_collect(world, 2);
+    CHECK_EQ(varve_world_check(world, NULL, NULL), 0);
+    CHECK(vv_weak_table_check((struct vv_weak_table *)table) == NULL);
+}
+
+/* The newer weak reference's callback comes first, when the key is dead and the entry still there.
+ */
+TEST(a_collection_between_a_keys_death_and_its_entrys_end_leaves_the_value_alone) {
+    begin();
+    varve_object *table = new_table(), *key = new_plain(), *value = varve_list_new(world);
+    varve_list_append(value, value); /* only a collection could free it too early */
+    varve_ephemerons_set(table, key, value);
+    varve_decref(value);
+    varve_object *ref = varve_weakref_new(key, collect_when_called, table, NULL);
+    varve_decref(key);
+    check_table(table, 0);
+    CHECK_EQ(varve_gc_collect(world, 2), 1);
+    varve_decref(ref);
+    varve_decref(table);
+    end();
+}
