@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Ephemeron tables, which CPython has not. */
+#include "varve/inspect.h"
 #include "weak_helper.h"
 
 static varve_object *new_table(void) {
