@@ -99,7 +99,7 @@ static void allocate(varve_world *world, size_t count) {
     for (size_t index = 0; index < count; index++) nodes[index] = varve_instance_new(cls);
     report("make", begin_ns, now_ns(), count);
     varve_gc_collect(world, 2);
-    printf("resident: %.1f bytes per object of 48 (array %zu)\n",
+    printf("resident: %.1f bytes per object of 40 (array %zu)\n",
            (double)(resident_bytes() - before) / (double)count, array);
     begin_ns = now_ns();
     for (size_t index = 0; index < count; index++) varve_decref(nodes[index]);

@@ -105,8 +105,8 @@ VARVE_API size_t varve_describe_allocation(const varve_object *object, char *buf
 /* --- counts by type --- */
 
 typedef struct varve_type_count {
-    const varve_type *type;
-    const char *name; /* of the type; of the class for instances. In the same block as the array */
+    const varve_type *type; /* of instances: goes with the class */
+    const char *name;       /* of the type, in the same block as the array */
     size_t objects;
     size_t bytes; /* as varve_sizeof() without `requested` */
 } varve_type_count;

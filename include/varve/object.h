@@ -156,7 +156,8 @@ VARVE_API varve_world *varve_world_of(const varve_object *object);
 
 /* --- types --- */
 
-/* A type of one world; lives as long as the world. */
+/* A type of one world; lives as long as the world. Each class has one for its instances, with its
+ * name, which goes with the class. */
 typedef struct varve_type varve_type;
 
 /* Called by a traverse function for each object that it refers to. A nonzero result ends the
@@ -224,15 +225,16 @@ VARVE_API varve_world *varve_type_world(const varve_type *type);
 
 /* A new object of a type with `basic_bytes`, all zero behind the head, or one with `item_count`
  * items, too. NULL with ENOMEM. Tracked by the collector when its type has a traverse function.
- * May run an automatic collection before it takes the block. Cost: about 10 ns. */
+ * May run an automatic collection before it takes the block. Aligned to 16 bytes if `basic_bytes`
+ * is a multiple of 16, as it is of a struct with such members, else to 8. Cost: about 10 ns. */
 VARVE_API varve_object *varve_object_new(varve_type *type) VARVE_MALLOC;
 VARVE_API varve_object *varve_object_new_var(varve_type *type, size_t item_count) VARVE_MALLOC;
 
 /* --- equality and hash, for all types --- */
 
-/* 1 equal, 0 not, or negative errno of a type's function; -ELOOP: nested more than 100 deep. Numbers
- * are equal across int and float (1 == 1.0). Within containers what is identical counts as equal,
- * even NaN. */
+/* 1 equal, 0 not, or negative errno of a type's function; -ELOOP: nested more than 100 deep.
+ * Numbers are equal across int and float (1 == 1.0). Within containers what is identical counts as
+ * equal, even NaN. */
 VARVE_API int varve_equal(varve_object *left, varve_object *right);
 
 /* 0, or -EOPNOTSUPP: the object is unhashable (list, dict, set, or a tuple with one inside). */

@@ -37,7 +37,7 @@ static struct vv_class class_with(size_t block_bytes) {
         .capacity = (uint16_t)(granules * VV_GRANULE_BYTES / block_bytes),
         .granule_count = (uint8_t)granules,
         .bin_room = bin_room(block_bytes),
-        .reciprocal = (((uint64_t)1 << VV_RECIPROCAL_SHIFT) + block_bytes - 1) / block_bytes,
+        .reciprocal = vv_reciprocal(block_bytes),
     };
 }
 

@@ -14,7 +14,7 @@ struct vv_class {
     uint8_t granule_count; /* granules of a pool */
     uint8_t spare;
     uint32_t bin_room;   /* blocks of other pools that a bin accepts between two refills */
-    uint64_t reciprocal; /* ceil(2^VV_RECIPROCAL_SHIFT / block_bytes) */
+    uint64_t reciprocal; /* vv_reciprocal(block_bytes) */
 };
 
 #define VV_QUANTUM_SHIFT (__builtin_ctzll(VV_QUANTUM_BYTES))
@@ -46,6 +46,10 @@ unsigned vv_class_of_aligned(size_t byte_count, size_t alignment);
  * offset * r / 2^40 = q + (q * e + s * r) / 2^40, and the fraction stays below 1 while
  * offset * e < 2^40. Offsets are below 2^18 and e below 2^15. tests/unit proves it exhaustively. */
 #define VV_RECIPROCAL_SHIFT 40
+static inline uint64_t vv_reciprocal(size_t block_bytes) {
+    return (((uint64_t)1 << VV_RECIPROCAL_SHIFT) + block_bytes - 1) / block_bytes;
+}
+
 static inline uint32_t vv_class_block_index(unsigned class_index, size_t offset) {
     return (uint32_t)((offset * vv_classes[class_index].reciprocal) >> VV_RECIPROCAL_SHIFT);
 }

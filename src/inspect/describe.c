@@ -32,7 +32,7 @@ void vv_describe_object(struct vv_text *text, const varve_object *object) {
     switch (object->type_index) {
     case VV_TYPE_NONE: vv_text_add(text, "None"); return;
     case VV_TYPE_BOOL: vv_text_add(text, varve_int_value(object) != 0 ? "True" : "False"); return;
-    default: vv_text_add(text, vv_object_type_name(object));
+    default: vv_text_add(text, vv_type_of(object)->spec.name);
     }
     switch (object->type_index) {
     case VV_TYPE_INT:
@@ -45,7 +45,7 @@ void vv_describe_object(struct vv_text *text, const varve_object *object) {
         return;
     case VV_TYPE_CLASS:
         vv_text_add(text, " ");
-        vv_text_add(text, ((const struct vv_class_object *)object)->name);
+        vv_text_add(text, varve_class_name(object));
         return;
     case VV_TYPE_LIST:
     case VV_TYPE_TUPLE:
@@ -61,7 +61,7 @@ void vv_describe_object(struct vv_text *text, const varve_object *object) {
 
 void vv_describe_address(struct vv_text *text, const varve_object *object) {
     vv_text_add(text, "<");
-    vv_text_add(text, vv_object_type_name(object));
+    vv_text_add(text, vv_type_of(object)->spec.name);
     vv_text_add(text, " ");
     vv_text_add_hex(text, (uintptr_t)object);
     vv_text_add(text, ">");
@@ -105,7 +105,7 @@ static void add_entry(struct vv_text *text, const struct vv_table *table,
 
 static void add_attribute(struct vv_text *text, const struct vv_instance *instance,
                           const varve_object *child) {
-    const struct vv_class_object *cls = instance->cls;
+    const struct vv_class_object *cls = vv_instance_class(&instance->head);
     if (child == &cls->head) {
         vv_text_add(text, "class");
         return;
@@ -136,8 +136,10 @@ void vv_describe_reference(struct vv_text *text, const varve_object *holder,
     }
     case VV_TYPE_DICT: add_entry(text, &((const struct vv_dict *)holder)->table, child); return;
     case VV_TYPE_SET: vv_text_add(text, "item"); return;
-    case VV_TYPE_INSTANCE: add_attribute(text, (const struct vv_instance *)holder, child); return;
-    default: return;
+    default:
+        if (vv_instance_class(holder) != NULL)
+            add_attribute(text, (const struct vv_instance *)holder, child);
+        return;
     }
 }
 

@@ -212,20 +212,18 @@ static int list_sites(struct check *check, struct rows *rows) {
     return result;
 }
 
-static int64_t late_growth_of_type(const struct check *check, const varve_type_growth *type) {
+static int64_t bytes_of_type(const struct moment *moment, const char *name) {
     int64_t bytes = 0;
-    const struct moment *middle = &check->moments[MIDDLE];
-    const struct moment *end = &check->moments[END];
-    for (size_t index = 0; index < end->type_count; index++) {
-        if (end->types[index].type == type->type && strcmp(end->types[index].name, type->name) == 0)
-            bytes += (int64_t)end->types[index].bytes;
-    }
-    for (size_t index = 0; index < middle->type_count; index++) {
-        if (middle->types[index].type == type->type &&
-            strcmp(middle->types[index].name, type->name) == 0)
-            bytes -= (int64_t)middle->types[index].bytes;
+    for (size_t index = 0; index < moment->type_count; index++) {
+        if (strcmp(moment->types[index].name, name) == 0) {
+            bytes += (int64_t)moment->types[index].bytes;
+        }
     }
     return bytes;
+}
+
+static int64_t late_growth_of_type(const struct check *check, const char *name) {
+    return bytes_of_type(&check->moments[END], name) - bytes_of_type(&check->moments[MIDDLE], name);
 }
 
 static int list_types(struct check *check, struct rows *rows) {
@@ -239,7 +237,7 @@ static int list_types(struct check *check, struct rows *rows) {
     result = take_rows(check, count, rows);
     for (size_t index = 0; result == 0 && index < count; index++) {
         if (rows->count == check->options.top_count) break;
-        int64_t late_bytes = late_growth_of_type(check, &growth[index]);
+        int64_t late_bytes = late_growth_of_type(check, growth[index].name);
         if (late_bytes <= 0 || growth[index].bytes <= late_bytes) continue;
         result =
             add_row(check, rows, growth[index].name, growth[index].bytes, growth[index].objects);

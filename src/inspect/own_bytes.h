@@ -41,8 +41,7 @@ VV_INLINE size_t vv_own_heap_bytes(const varve_object *object, const struct vv_o
     case VV_TYPE_FLOAT:
     case VV_TYPE_STR:
     case VV_TYPE_BYTES:
-    case VV_TYPE_TUPLE:
-    case VV_TYPE_INSTANCE: return bytes;
+    case VV_TYPE_TUPLE: return bytes;
     case VV_TYPE_LIST: return bytes + vv_heap_block_bytes(((const struct vv_list *)object)->items);
     case VV_TYPE_DICT:
     case VV_TYPE_SET:

@@ -27,9 +27,6 @@ static size_t requested_block_bytes(const varve_object *object, const struct var
     case VV_TYPE_DICT:
     case VV_TYPE_SET: return sizeof(struct vv_dict);
     case VV_TYPE_CLASS: return sizeof(struct vv_class_object);
-    case VV_TYPE_INSTANCE:
-        return sizeof(struct vv_instance) +
-               vv_instance_value_count((const struct vv_instance *)object) * sizeof(varve_object *);
     default: break;
     }
     size_t bytes = type->spec.basic_bytes;

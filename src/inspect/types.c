@@ -6,68 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- counting ---
- *
- * Types have a row by their index. Classes, which come and go, have one found by their address in
- * an open-addressing table. */
-
-struct class_row {
-    const struct vv_class_object *cls; /* NULL: free place */
-    size_t objects;
-    size_t bytes;
-};
+/* --- counting --- */
 
 struct counting {
     varve_world *world;
     varve_type_count *types; /* by type index */
-    struct class_row *classes;
-    size_t class_count;
-    size_t class_mask; /* places - 1; a power of two of places */
 };
-
-static struct class_row *find_class(struct counting *counting, const struct vv_class_object *cls) {
-    size_t place = ((uintptr_t)cls >> 4) & counting->class_mask;
-    while (counting->classes[place].cls != NULL && counting->classes[place].cls != cls) {
-        place = (place + 1) & counting->class_mask;
-    }
-    return &counting->classes[place];
-}
-
-static int set_places(struct counting *counting, size_t place_count) {
-    struct class_row *old = counting->classes;
-    size_t old_count = old != NULL ? counting->class_mask + 1 : 0;
-    struct class_row *classes = vv_world_allocate(counting->world, place_count * sizeof *classes);
-    if (classes == NULL) return -ENOMEM;
-    memset(classes, 0, place_count * sizeof *classes);
-    counting->classes = classes;
-    counting->class_mask = place_count - 1;
-    for (size_t index = 0; index < old_count; index++) {
-        if (old[index].cls != NULL) *find_class(counting, old[index].cls) = old[index];
-    }
-    vv_world_release(counting->world, old);
-    return 0;
-}
-
-static int count_instance(struct counting *counting, const struct vv_instance *instance) {
-    struct class_row *row = find_class(counting, instance->cls);
-    if (row->cls == NULL) {
-        if (counting->class_count * 2 > counting->class_mask) {
-            if (set_places(counting, (counting->class_mask + 1) * 2) < 0) return -ENOMEM;
-            row = find_class(counting, instance->cls);
-        }
-        row->cls = instance->cls;
-        counting->class_count++;
-    }
-    row->objects++;
-    row->bytes += varve_sizeof(&instance->head, /* requested */ false);
-    return 0;
-}
 
 static int count_object(varve_object *object, void *argument) {
     struct counting *counting = argument;
-    if (object->type_index == VV_TYPE_INSTANCE) {
-        return count_instance(counting, (const struct vv_instance *)object);
-    }
     varve_type_count *row = &counting->types[object->type_index];
     row->objects++;
     row->bytes += varve_sizeof(object, /* requested */ false);
@@ -91,24 +38,11 @@ static size_t add_row(varve_type_count *rows, size_t count, varve_type_count row
     return count + 1;
 }
 
-static varve_type_count class_row_of(const struct counting *counting, size_t place) {
-    const struct class_row *row = &counting->classes[place];
-    return (varve_type_count){.type = counting->world->types[VV_TYPE_INSTANCE],
-                              .name = row->cls->name,
-                              .objects = row->objects,
-                              .bytes = row->bytes};
-}
-
 static size_t measure(const struct counting *counting, size_t *out_name_bytes) {
     size_t count = 0;
     for (uint32_t index = 0; index < counting->world->type_count; index++) {
         if (counting->types[index].objects == 0) continue;
         *out_name_bytes += strlen(counting->types[index].name) + 1;
-        count++;
-    }
-    for (size_t place = 0; place <= counting->class_mask; place++) {
-        if (counting->classes[place].cls == NULL) continue;
-        *out_name_bytes += strlen(counting->classes[place].cls->name) + 1;
         count++;
     }
     return count;
@@ -127,10 +61,6 @@ static int publish(const struct counting *counting, varve_type_count **out_count
         if (counting->types[index].objects == 0) continue;
         count = add_row(rows, count, counting->types[index], &names);
     }
-    for (size_t place = 0; place <= counting->class_mask; place++) {
-        if (counting->classes[place].cls == NULL) continue;
-        count = add_row(rows, count, class_row_of(counting, place), &names);
-    }
     if (count > 0) qsort(rows, count, sizeof *rows, by_bytes);
     *out_counts = rows;
     *out_count = count;
@@ -142,7 +72,7 @@ int varve_count_by_type(varve_world *world, varve_type_count **out_counts, size_
     size_t type_bytes = world->type_count * sizeof *counting.types;
     vv_world_assert_inside(world);
     counting.types = vv_world_allocate(world, type_bytes);
-    int result = counting.types != NULL ? set_places(&counting, 16) : -ENOMEM;
+    int result = counting.types != NULL ? 0 : -ENOMEM;
     if (result == 0) {
         memset(counting.types, 0, type_bytes);
         for (uint32_t index = 1; index < world->type_count; index++) {
@@ -154,17 +84,16 @@ int varve_count_by_type(varve_world *world, varve_type_count **out_counts, size_
     }
     if (result == 0) result = publish(&counting, out_counts, out_count);
     vv_world_release(world, counting.types);
-    vv_world_release(world, counting.classes);
     return result;
 }
 
 /* --- growth --- */
 
 static bool is_same(const varve_type_count *left, const varve_type_count *right) {
-    return left->type == right->type && strcmp(left->name, right->name) == 0;
+    return strcmp(left->name, right->name) == 0;
 }
 
-/* Two classes of one name are one row. */
+/* Two types of one name are one row. */
 static void sum_rows(const varve_type_count *counts, size_t count, const varve_type_count *wanted,
                      int64_t sign, varve_type_growth *growth) {
     for (size_t index = 0; index < count; index++) {

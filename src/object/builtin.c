@@ -31,7 +31,7 @@ int vv_builtin_types_init(varve_world *world) {
         [VV_TYPE_STR] = &vv_str_spec,     [VV_TYPE_BYTES] = &vv_bytes_spec,
         [VV_TYPE_LIST] = &vv_list_spec,   [VV_TYPE_TUPLE] = &vv_tuple_spec,
         [VV_TYPE_DICT] = &vv_dict_spec,   [VV_TYPE_SET] = &vv_set_spec,
-        [VV_TYPE_CLASS] = &vv_class_spec, [VV_TYPE_INSTANCE] = &vv_instance_spec,
+        [VV_TYPE_CLASS] = &vv_class_spec,
     };
     for (uint32_t index = VV_TYPE_NONE; index < VV_ARRAY_COUNT(specs); index++) {
         if (vv_type_new_at(world, index, specs[index]) == NULL) return -ENOMEM;

@@ -16,7 +16,7 @@
 
 /* The built-in types' specifications, one in each type's file. */
 extern const varve_type_spec vv_str_spec, vv_bytes_spec, vv_list_spec, vv_tuple_spec, vv_dict_spec,
-    vv_set_spec, vv_class_spec, vv_instance_spec;
+    vv_set_spec, vv_class_spec;
 
 /* A str that is interned leaves the table of interned ones. */
 void vv_str_forget(varve_object *str);

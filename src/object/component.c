@@ -87,7 +87,8 @@ static int count_edge(varve_object *child, void *argument) {
 /* Whether there are many, of a type that shows them all at once. */
 static bool has_many_edges(varve_object *object) {
     uint32_t count = 0;
-    if (object->type_index < VV_TYPE_BUILT_IN_COUNT) return false;
+    if (object->type_index < VV_TYPE_BUILT_IN_COUNT || vv_instance_class(object) != NULL)
+        return false;
     return vv_traverse(object, count_edge, &count) != 0;
 }
 

@@ -69,12 +69,6 @@ int vv_edge_at(varve_object *object, size_t edge, varve_object **out_child) {
         *out_child = edge % 2 == 0 ? entry->key : entry->value;
         return 1;
     }
-    case VV_TYPE_INSTANCE: {
-        const struct vv_instance *instance = (const struct vv_instance *)object;
-        if (edge >= vv_instance_value_count(instance)) return 0;
-        *out_child = instance->values[edge];
-        return 1;
-    }
     case VV_TYPE_WEAK_VALUE_DICT:
     case VV_TYPE_WEAK_KEY_DICT:
     case VV_TYPE_WEAK_SET:
@@ -88,6 +82,12 @@ int vv_edge_at(varve_object *object, size_t edge, varve_object **out_child) {
         return 1;
     }
     default: {
+        const struct varve_type *type = vv_type_of(object);
+        if (type->cls != NULL) {
+            if (edge >= type->value_count) return 0;
+            *out_child = ((const struct vv_instance *)object)->values[edge];
+            return 1;
+        }
         struct edge_search search = {.left = edge};
         int found = vv_traverse(object, take_edge, &search);
         *out_child = search.child;

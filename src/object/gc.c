@@ -123,7 +123,7 @@ static void say_collectable(varve_object *object, void *argument) {
     char buffer[160];
     struct vv_text text = vv_text_in(buffer, sizeof buffer);
     vv_text_add(&text, "gc: collectable <");
-    vv_text_add(&text, vv_object_type_name(object));
+    vv_text_add(&text, vv_type_of(object)->spec.name);
     vv_text_add(&text, " ");
     vv_text_add_hex(&text, (uintptr_t)object);
     vv_text_add(&text, ">");
@@ -235,7 +235,8 @@ static void survey_trash(varve_object *object, void *argument) {
     struct survey *survey = argument;
     uint8_t *place = vv_object_state(object), state = *place;
     *place |= VV_STATE_TRACKED; /* only what is reached is no longer tracked: this may be saved */
-    if (object->type_index > VV_TYPE_INSTANCE) survey->has_weak = survey->has_foreign = true;
+    if (object->type_index > VV_TYPE_CLASS && vv_instance_class(object) == NULL)
+        survey->has_weak = survey->has_foreign = true;
     if ((state & VV_STATE_WEAKREF) != 0) survey->has_weak = true;
     if (vv_object_wants_finalize(object, state)) survey->has_finalizer = true;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Classes and their instances. */
 #include "object/builtin.h"
-#include "object/traced.h"
 
 #define ATTRIBUTE_MAX_COUNT 255
 
@@ -18,22 +17,55 @@ static size_t count_names(const char *const *names) {
     return count;
 }
 
-/* One block: the array of names, then the texts, the class's own name last. */
+/* One block: the array of names, then the texts. */
 static const char **copy_names(varve_world *world, const varve_class_spec *spec, size_t count) {
-    size_t byte_count = (count + 1) * sizeof(char *) + strlen(spec->name) + 1;
+    size_t byte_count = (count + 1) * sizeof(char *);
     for (size_t index = 0; index < count; index++) {
         byte_count += strlen(spec->attributes[index]) + 1;
     }
     const char **names = vv_world_allocate(world, byte_count);
     if (names == NULL) return NULL;
     char *text = (char *)(names + count + 1);
-    for (size_t index = 0; index <= count; index++) {
-        const char *name = index < count ? spec->attributes[index] : spec->name;
-        size_t name_bytes = strlen(name) + 1;
-        names[index] = memcpy(text, name, name_bytes);
+    for (size_t index = 0; index < count; index++) {
+        size_t name_bytes = strlen(spec->attributes[index]) + 1;
+        names[index] = memcpy(text, spec->attributes[index], name_bytes);
         text += name_bytes;
     }
     return names;
+}
+
+static void finalize(varve_object *self) {
+    const struct vv_class_object *cls = vv_instance_class(self);
+    cls->finalize(self, cls->argument);
+}
+
+static void clear(varve_object *self) {
+    struct vv_instance *instance = (struct vv_instance *)self;
+    uint32_t count = vv_type_of(self)->value_count;
+    for (uint32_t index = 0; index < count; index++) {
+        varve_clear_reference(&instance->values[index]);
+    }
+}
+
+static void dealloc(varve_object *self) {
+    struct vv_class_object *cls = vv_instance_class(self);
+    clear(self);
+    varve_decref(&cls->head);
+}
+
+/* The type of a class's instances. */
+static varve_type *make_type(varve_world *world, const varve_class_spec *spec, size_t value_count) {
+    varve_type_spec type_spec = {
+        .name = spec->name,
+        .basic_bytes = sizeof(struct vv_instance) + value_count * sizeof(varve_object *),
+        .traverse = vv_builtin_traverse,
+        .clear = clear,
+        .dealloc = dealloc,
+        .finalize = spec->finalize != NULL ? finalize : NULL,
+    };
+    varve_type *type = vv_type_add(world, &type_spec);
+    if (type != NULL) type->value_count = (uint32_t)value_count;
+    return type;
 }
 
 varve_object *varve_class_new(varve_world *world, const varve_class_spec *spec) {
@@ -43,25 +75,27 @@ varve_object *varve_class_new(varve_world *world, const varve_class_spec *spec) 
         errno = EINVAL;
         return NULL;
     }
-    const char **names = copy_names(world, spec, count);
-    if (names == NULL) return NULL;
     struct vv_class_object *cls = (void *)vv_object_new(world->types[VV_TYPE_CLASS], sizeof *cls);
-    if (cls == NULL) {
+    if (cls == NULL) return NULL;
+    const char **names = copy_names(world, spec, count);
+    varve_type *type = names != NULL ? make_type(world, spec, count + (spec->open ? 1 : 0)) : NULL;
+    if (type == NULL) {
         vv_world_release(world, names);
+        vv_object_discard(&cls->head);
         return NULL;
     }
+    type->cls = cls;
+    cls->type = type;
     cls->place_count = (uint32_t)count;
     cls->is_open = spec->open;
-    cls->label = 0;
     cls->finalize = spec->finalize;
     cls->argument = spec->argument;
     cls->names = names;
-    cls->name = names[count];
     return &cls->head;
 }
 
 const char *varve_class_name(const varve_object *cls) {
-    return class_of(cls)->name;
+    return class_of(cls)->type->spec.name;
 }
 
 static int place_of(const struct vv_class_object *cls, const char *name) {
@@ -76,12 +110,14 @@ int varve_class_place(const varve_object *cls, const char *name) {
 }
 
 static void class_dealloc(varve_object *self) {
-    vv_world_release(vv_world_of(self), ((struct vv_class_object *)self)->names);
+    struct vv_class_object *cls = (struct vv_class_object *)self;
+    vv_world_release(vv_world_of(self), cls->names);
+    vv_type_remove(cls->type);
 }
 
 static size_t class_outer_bytes(const varve_object *self) {
     const struct vv_class_object *cls = (const struct vv_class_object *)self;
-    return varve_usable_size(cls->names);
+    return varve_usable_size(cls->names) + varve_usable_size(cls->type);
 }
 
 const varve_type_spec vv_class_spec = {
@@ -93,73 +129,78 @@ const varve_type_spec vv_class_spec = {
 
 /* --- instances --- */
 
-static struct vv_instance *instance_of(const varve_object *object) {
-    VV_IS(object, VV_TYPE_INSTANCE, "instance");
-    return (struct vv_instance *)(uintptr_t)object;
+/* Fatal: the object is no instance. */
+static struct vv_class_object *class_of_instance(const varve_object *object) {
+    VV_CHECK_OBJECT(object->type_index >= VV_TYPE_BUILT_IN_COUNT &&
+                        vv_instance_class(object) != NULL,
+                    object, "varve: an object that is no instance was used as one");
+    return vv_instance_class(object);
 }
 
 varve_object *varve_instance_new(varve_object *object) {
-    struct vv_class_object *cls = class_of(object);
-    varve_world *world = vv_world_of(object);
-    size_t value_bytes = (cls->place_count + (cls->is_open ? 1u : 0u)) * sizeof(varve_object *);
-    struct vv_instance *instance = (void *)vv_object_new(world->types[VV_TYPE_INSTANCE],
-                                                         sizeof(struct vv_instance) + value_bytes);
-    if (instance == NULL) return NULL;
-    instance->cls = (struct vv_class_object *)varve_incref(object);
-    if (vv_objects_are_traced()) {
-        vv_object_note_birth(&instance->head, sizeof *instance + value_bytes, &cls->label,
-                             cls->name);
+    struct varve_type *type = class_of(object)->type;
+    varve_incref(object); /* a collection may run */
+    struct vv_instance *instance = (void *)vv_object_new(type, type->spec.basic_bytes);
+    if (instance == NULL) {
+        varve_decref(object);
+        return NULL;
     }
-    memset(instance->values, 0, value_bytes);
+    memset(instance->values, 0, type->value_count * sizeof instance->values[0]);
     vv_object_track(&instance->head);
     return &instance->head;
 }
 
 varve_object *varve_instance_class(const varve_object *instance) {
-    return &instance_of(instance)->cls->head;
+    return &class_of_instance(instance)->head;
+}
+
+/* Where an instance has an attribute; fatal: the class has no such place. */
+static varve_object **value_at(const varve_object *object, unsigned place) {
+    vv_check(place < class_of_instance(object)->place_count,
+             "varve: an instance has no such attribute place");
+    return &((struct vv_instance *)(uintptr_t)object)->values[place];
 }
 
 varve_object *varve_instance_get(const varve_object *object, unsigned place) {
-    const struct vv_instance *instance = instance_of(object);
-    vv_check(place < instance->cls->place_count, "varve: an instance has no such attribute place");
-    return instance->values[place];
+    return *value_at(object, place);
 }
 
 void varve_instance_set(varve_object *object, unsigned place, varve_object *value) {
-    struct vv_instance *instance = instance_of(object);
-    vv_check(place < instance->cls->place_count, "varve: an instance has no such attribute place");
-    varve_object *old = instance->values[place];
-    instance->values[place] = value != NULL ? vv_object_own(object, value) : NULL;
+    varve_object **variable = value_at(object, place);
+    varve_object *old = *variable;
+    *variable = value != NULL ? vv_object_own(object, value) : NULL;
     varve_xdecref(old);
 }
 
 /* Where an open instance has its dict; NULL: it cannot have one. */
-static varve_object **dict_place(struct vv_instance *instance) {
-    return instance->cls->is_open ? &instance->values[instance->cls->place_count] : NULL;
+static varve_object **dict_place(const varve_object *object) {
+    const struct vv_class_object *cls = class_of_instance(object);
+    struct vv_instance *instance = (struct vv_instance *)(uintptr_t)object;
+    return cls->is_open ? &instance->values[cls->place_count] : NULL;
 }
 
 varve_object *varve_instance_dict(const varve_object *instance) {
-    varve_object **place = dict_place(instance_of(instance));
+    varve_object **place = dict_place(instance);
     return place != NULL ? *place : NULL;
 }
 
 int varve_get_attribute(varve_object *object, const char *name, varve_object **out_value) {
-    struct vv_instance *instance = instance_of(object);
-    int place = place_of(instance->cls, name);
+    int place = place_of(class_of_instance(object), name);
     if (place >= 0) {
-        if (instance->values[place] == NULL) return -ENOENT;
-        *out_value = instance->values[place];
+        varve_object *value = *value_at(object, (unsigned)place);
+        if (value == NULL) return -ENOENT;
+        *out_value = value;
         return 0;
     }
-    varve_object **dict = dict_place(instance);
+    varve_object **dict = dict_place(object);
     if (dict == NULL || *dict == NULL) return -ENOENT;
     int found = varve_dict_get_text(*dict, name, out_value);
     return found > 0 ? 0 : found == 0 ? -ENOENT : found;
 }
 
 /* An attribute that the class does not name. */
-static int set_in_dict(struct vv_instance *instance, const char *name, varve_object *value) {
-    varve_world *world = vv_world_of(&instance->head);
+static int set_in_dict(varve_object *instance, const char *name, varve_object *value) {
+    varve_world *world = vv_world_of(instance);
     varve_object **dict = dict_place(instance);
     if (dict == NULL || (value == NULL && *dict == NULL)) return -ENOENT;
     varve_object *key = varve_str_of(world, name);
@@ -186,33 +227,9 @@ static int set_in_dict(struct vv_instance *instance, const char *name, varve_obj
 }
 
 int varve_set_attribute(varve_object *object, const char *name, varve_object *value) {
-    struct vv_instance *instance = instance_of(object);
-    int place = place_of(instance->cls, name);
-    if (place < 0) return set_in_dict(instance, name, value);
-    if (value == NULL && instance->values[place] == NULL) return -ENOENT;
+    int place = place_of(class_of_instance(object), name);
+    if (place < 0) return set_in_dict(object, name, value);
+    if (value == NULL && *value_at(object, (unsigned)place) == NULL) return -ENOENT;
     varve_instance_set(object, (unsigned)place, value);
     return 0;
 }
-
-static void clear(varve_object *self) {
-    struct vv_instance *instance = (struct vv_instance *)self;
-    uint32_t count = vv_instance_value_count(instance);
-    for (uint32_t index = 0; index < count; index++) {
-        varve_clear_reference(&instance->values[index]);
-    }
-}
-
-static void dealloc(varve_object *self) {
-    struct vv_class_object *cls = ((struct vv_instance *)self)->cls;
-    clear(self);
-    varve_decref(&cls->head);
-}
-
-const varve_type_spec vv_instance_spec = {
-    .name = "instance",
-    .basic_bytes = sizeof(struct vv_instance),
-    .item_bytes = sizeof(varve_object *),
-    .traverse = vv_builtin_traverse,
-    .clear = clear,
-    .dealloc = dealloc,
-};

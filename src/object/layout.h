@@ -70,27 +70,22 @@ struct vv_dict { /* also set: values are NULL there */
     struct vv_table table;
 };
 
-/* An instance has `place_count` attribute places, then, when its class is open, a dict. The class
- * refers to no object, so it takes no part in cycles. */
+/* An instance has `place_count` attribute places, then, when its class is open, a dict. Its type is
+ * that of its class (object/type.h), so it needs no pointer to own the class that it owns. The
+ * class refers to no object, so it takes no part in cycles. */
 struct vv_class_object {
     varve_object head;
+    struct varve_type *type; /* own: of the instances */
     uint32_t place_count;
     bool is_open;
-    uint32_t label; /* of its instances in traces; 0: not known yet */
     void (*finalize)(varve_object *self, void *argument);
     void *argument;
-    const char *name;
-    const char **names; /* own: by place; the texts and the name lie behind */
+    const char **names; /* own: by place; the texts lie behind */
 };
 
 struct vv_instance {
     varve_object head;
-    struct vv_class_object *cls;
-    varve_object *values[]; /* place_count, and one for the dict of an open class; may be NULL */
+    varve_object *values[]; /* type->value_count; may be NULL */
 };
-
-static inline uint32_t vv_instance_value_count(const struct vv_instance *instance) {
-    return instance->cls->place_count + (instance->cls->is_open ? 1 : 0);
-}
 
 #endif

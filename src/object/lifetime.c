@@ -48,10 +48,12 @@ static varve_object *take(struct varve_type *type, size_t byte_count) {
     return vv_object_take(shelf, world);
 }
 
-varve_object *vv_object_new(struct varve_type *type, size_t byte_count) {
+/* An object of `byte_count` in a block of at least `block_bytes`. */
+VV_INLINE varve_object *new_in_block(struct varve_type *type, size_t byte_count,
+                                     size_t block_bytes) {
     vv_world_assert_inside(type->world);
     if (type->kind == VV_SHELF_CYCLIC) count_birth(type->world);
-    varve_object *object = take(type, byte_count);
+    varve_object *object = take(type, block_bytes);
     if (vv_unlikely(object == NULL)) {
         if (type->kind == VV_SHELF_CYCLIC) count_death(type->world);
         errno = ENOMEM;
@@ -59,28 +61,30 @@ varve_object *vv_object_new(struct varve_type *type, size_t byte_count) {
     }
     object->refcount = 1;
     object->type_index = type->index;
-    if (vv_objects_are_traced() && type->index != VV_TYPE_INSTANCE) {
+    if (vv_objects_are_traced()) {
         vv_object_note_birth(object, byte_count, &type->label, type->spec.name);
     }
     return object;
 }
 
-static varve_object *new_zeroed(varve_type *type, size_t byte_count) {
-    varve_object *object = vv_object_new(type, byte_count);
-    if (object == NULL) return NULL;
-    memset(object + 1, 0, byte_count - sizeof *object);
-    return object;
+varve_object *vv_object_new(struct varve_type *type, size_t byte_count) {
+    return new_in_block(type, byte_count, byte_count);
 }
 
-static varve_object *tracked(varve_type *type, varve_object *object) {
+/* For types of the program. A block whose size is a multiple of 16 is aligned to 16. */
+static varve_object *new_zeroed(varve_type *type, size_t byte_count) {
+    size_t alignment = type->spec.basic_bytes % 16 == 0 ? 16 : 8;
+    varve_object *object = new_in_block(type, byte_count, vv_align_up(byte_count, alignment));
+    if (object == NULL) return NULL;
+    memset(object + 1, 0, byte_count - sizeof *object);
     bool later = (type->spec.flags & VARVE_TYPE_TRACK_LATER) != 0;
-    if (object != NULL && type->kind == VV_SHELF_CYCLIC && !later) vv_object_track(object);
+    if (type->kind == VV_SHELF_CYCLIC && !later) vv_object_track(object);
     return object;
 }
 
 varve_object *varve_object_new(varve_type *type) {
     vv_check(!type->is_variable, "varve: varve_object_new() with a type that has items");
-    return tracked(type, new_zeroed(type, type->spec.basic_bytes));
+    return new_zeroed(type, type->spec.basic_bytes);
 }
 
 varve_object *varve_object_new_var(varve_type *type, size_t item_count) {
@@ -93,9 +97,8 @@ varve_object *varve_object_new_var(varve_type *type, size_t item_count) {
         return NULL;
     }
     varve_object *object = new_zeroed(type, byte_count);
-    if (object == NULL) return NULL;
-    ((varve_var_object *)object)->item_count = item_count;
-    return tracked(type, object);
+    if (object != NULL) ((varve_var_object *)object)->item_count = item_count;
+    return object;
 }
 
 void vv_object_discard(varve_object *object) {
@@ -107,23 +110,14 @@ void vv_object_discard(varve_object *object) {
 /* --- finalizers --- */
 
 bool vv_object_wants_finalize(const varve_object *object, uint8_t state) {
-    if ((state & VV_STATE_FINALIZED) != 0) return false;
-    if (object->type_index == VV_TYPE_INSTANCE) {
-        return ((const struct vv_instance *)object)->cls->finalize != NULL;
-    }
-    return vv_type_of(object)->spec.finalize != NULL;
+    return (state & VV_STATE_FINALIZED) == 0 && vv_type_of(object)->spec.finalize != NULL;
 }
 
 void vv_object_finalize(varve_object *object) {
     varve_world *world = vv_world_of(object);
     *vv_object_state(object) |= VV_STATE_FINALIZED;
     world->call_depth++;
-    if (object->type_index == VV_TYPE_INSTANCE) {
-        const struct vv_class_object *cls = ((struct vv_instance *)object)->cls;
-        cls->finalize(object, cls->argument);
-    } else {
-        vv_type_of(object)->spec.finalize(object);
-    }
+    vv_type_of(object)->spec.finalize(object);
     world->call_depth--;
 }
 

@@ -29,7 +29,8 @@ static void describe_granules(struct vv_object_pool *pool, uint8_t kind, void *p
 }
 
 static bool is_dense(const struct vv_object_pool *pool) {
-    return pool->capacity == VV_OBJECT_POOL_BLOCKS && pool->kind != VV_SHELF_LEAF;
+    return pool->shelf != NULL && pool->block_bytes <= VV_OBJECT_DENSE_MAX_BYTES &&
+           pool->kind != VV_SHELF_LEAF;
 }
 
 static void detach_planes(struct vv_object_pool *pool, varve_world *world) {
@@ -196,8 +197,9 @@ static struct vv_object_pool *shelf_pool_new(struct vv_shelf *shelf, varve_world
     size_t pool_bytes = block_bytes <= VV_OBJECT_DENSE_MAX_BYTES
                             ? block_bytes * VV_OBJECT_POOL_BLOCKS
                             : VV_OBJECT_POOL_MAX_BYTES;
+    pool_bytes = pool_bytes / VV_GRANULE_BYTES * VV_GRANULE_BYTES;
     struct vv_object_pool plan = {
-        .reciprocal = vv_classes[shelf->class_index].reciprocal,
+        .reciprocal = shelf->reciprocal,
         .shelf = shelf,
         .block_bytes = (uint32_t)block_bytes,
         .granule_count = (uint32_t)(pool_bytes / VV_GRANULE_BYTES),

@@ -7,9 +7,10 @@
  *   refs   [ r0 ][ r1 ][ -  ][ r3 ]            four bytes: scratch counts of a collection
  *
  * A pool of small blocks has VV_OBJECT_POOL_BLOCKS of them, so that planes are whole pages and no
- * byte is lost; larger ones have fewer, and an object above VV_OBJECT_SMALL_MAX_BYTES has a pool of
- * its own. The record of each of the pool's granules (heap/pool.h) is of the kind OBJECTS and its
- * `plane` leads here, so the pool of an object is two shifts and a load away.
+ * byte is lost (or, where that is no whole number of granules, somewhat fewer); larger ones have
+ * fewer, and an object above VV_OBJECT_SMALL_MAX_BYTES has a pool of its own. The record of each of
+ * the pool's granules (heap/pool.h) is of the kind OBJECTS and its `plane` leads here, so the pool
+ * of an object is two shifts and a load away.
  *
  * A free block has type_index 0 and the next free one behind its head.
  *
@@ -96,7 +97,7 @@ struct vv_shelf {
     struct vv_object_pool *current; /* NULL: none yet */
     struct vv_object_pool *usable;  /* linked by next and previous */
     uint32_t block_bytes;           /* const */
-    uint8_t class_index;            /* const: in vv_classes */
+    uint64_t reciprocal;            /* const: of block_bytes */
     uint8_t kind;                   /* const: enum vv_shelf_kind */
 };
 

@@ -46,18 +46,16 @@ VV_INLINE int vv_traverse_inline(varve_object *object, struct varve_type *const 
     case VV_TYPE_DICT:
     case VV_TYPE_SET:
         return vv_traverse_table(&((const struct vv_dict *)object)->table, visit, argument);
-    case VV_TYPE_INSTANCE: {
-        const struct vv_instance *instance = (const struct vv_instance *)object;
-        if (with_classes) {
-            int result = visit(&instance->cls->head, argument);
-            if (result != 0) return result;
-        }
-        return vv_traverse_items(instance->values, vv_instance_value_count(instance), visit,
-                                 argument);
-    }
     default: {
-        int (*traverse)(varve_object *, varve_visit, void *) =
-            types[object->type_index]->spec.traverse;
+        const struct varve_type *type = types[object->type_index];
+        if (vv_likely(type->cls != NULL)) {
+            const struct vv_instance *instance = (const struct vv_instance *)object;
+            uint32_t count = type->value_count; /* the class may go with this last reference */
+            int result = with_classes ? visit((varve_object *)type->cls, argument) : 0;
+            if (result != 0) return result;
+            return vv_traverse_items(instance->values, count, visit, argument);
+        }
+        int (*traverse)(varve_object *, varve_visit, void *) = type->spec.traverse;
         return traverse != NULL ? traverse(object, visit, argument) : 0;
     }
     }

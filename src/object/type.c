@@ -60,18 +60,32 @@ varve_type *vv_type_new_at(varve_world *world, uint32_t index, const varve_type_
     return type;
 }
 
+varve_type *vv_type_add(varve_world *world, const varve_type_spec *spec) {
+    uint32_t index = (uint32_t)vv_max(world->first_free_type, VV_TYPE_BUILT_IN_COUNT);
+    while (index < world->type_count && world->types[index] != NULL) index++;
+    if (index >= TYPE_MAX_COUNT) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    varve_type *type = vv_type_new_at(world, index, spec);
+    if (type != NULL) world->first_free_type = index + 1;
+    return type;
+}
+
+void vv_type_remove(varve_type *type) {
+    varve_world *world = type->world;
+    world->types[type->index] = NULL;
+    world->first_free_type = (uint32_t)vv_min(world->first_free_type, type->index);
+    vv_world_release(world, type);
+}
+
 varve_type *varve_type_new(varve_world *world, const varve_type_spec *spec) {
     vv_world_assert_inside(world);
     if (!spec_is_valid(spec)) {
         errno = EINVAL;
         return NULL;
     }
-    uint32_t index = (uint32_t)vv_max(world->type_count, VV_TYPE_BUILT_IN_COUNT);
-    if (index >= TYPE_MAX_COUNT) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    return vv_type_new_at(world, index, spec);
+    return vv_type_add(world, spec);
 }
 
 varve_type *varve_type_of(const varve_object *object) {
@@ -83,13 +97,6 @@ const char *varve_type_name(const varve_type *type) {
     return type->spec.name;
 }
 
-const char *vv_object_type_name(const varve_object *object) {
-    if (object->type_index == VV_TYPE_INSTANCE) {
-        return ((const struct vv_instance *)object)->cls->name;
-    }
-    return vv_type_of(object)->spec.name;
-}
-
 const varve_type_spec *varve_type_get_spec(const varve_type *type) {
     return &type->spec;
 }
@@ -99,6 +106,6 @@ varve_world *varve_type_world(const varve_type *type) {
 }
 
 varve_kind varve_kind_of(const varve_object *object) {
-    return object->type_index <= VV_TYPE_INSTANCE ? (varve_kind)object->type_index
-                                                  : VARVE_KIND_OTHER;
+    if (object->type_index <= VV_TYPE_CLASS) return (varve_kind)object->type_index;
+    return vv_instance_class(object) != NULL ? VARVE_KIND_INSTANCE : VARVE_KIND_OTHER;
 }

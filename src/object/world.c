@@ -108,16 +108,20 @@ varve_world *varve_world_of(const varve_object *object) {
 
 /* --- beginning --- */
 
-/* The shelf of size class i has objects of up to its block size; the first two classes of 8 and 16
- * bytes share blocks of 16, the least that a free object needs. */
+static uint32_t block_bytes_of(unsigned shelf_index) {
+    if (shelf_index < VV_OBJECT_STEP_COUNT) return (shelf_index + 1) * VV_OBJECT_STEP_BYTES;
+    size_t class_index = vv_min(shelf_index - VV_OBJECT_STEP_COUNT, VV_CLASS_COUNT - 1);
+    return vv_classes[class_index].block_bytes;
+}
+
 static void init_shelves(varve_world *world) {
     for (unsigned kind = 0; kind < VV_SHELF_KIND_COUNT; kind++) {
-        for (unsigned index = 0; index < VV_OBJECT_CLASS_COUNT; index++) {
-            unsigned class_index = (unsigned)vv_min(index, VV_CLASS_COUNT - 1);
-            struct vv_shelf *shelf = &world->shelves[kind][index];
-            shelf->class_index = (uint8_t)class_index;
-            shelf->block_bytes = vv_classes[class_index].block_bytes;
-            shelf->kind = (uint8_t)kind;
+        for (unsigned index = 0; index < VV_SHELF_COUNT; index++) {
+            uint32_t block_bytes = block_bytes_of(index);
+            world->shelves[kind][index] =
+                (struct vv_shelf){.block_bytes = block_bytes,
+                                  .reciprocal = vv_reciprocal(block_bytes),
+                                  .kind = (uint8_t)kind};
         }
     }
 }

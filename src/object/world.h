@@ -17,7 +17,10 @@
 /* Objects may be freed within each other's dealloc to this depth; deeper ones wait. */
 #define VV_DEALLOC_MAX_DEPTH 24
 
-#define VV_OBJECT_CLASS_COUNT 64 /* size classes up to VV_OBJECT_SMALL_MAX_BYTES */
+/* Small objects come in sizes of their own, larger ones in the heap's classes. */
+#define VV_OBJECT_STEP_BYTES 8
+#define VV_OBJECT_STEP_COUNT 16 /* sizes in steps, up to VV_OBJECT_DENSE_MAX_BYTES */
+#define VV_SHELF_COUNT (VV_OBJECT_STEP_COUNT + 64)
 #define VV_SMALL_INT_MIN (-5)
 #define VV_SMALL_INT_MAX 256
 
@@ -52,10 +55,11 @@ struct vv_gc {
 };
 
 struct varve_world {
-    struct vv_shelf shelves[VV_SHELF_KIND_COUNT][VV_OBJECT_CLASS_COUNT];
+    struct vv_shelf shelves[VV_SHELF_KIND_COUNT][VV_SHELF_COUNT];
     struct varve_type **types;
     uint32_t type_count;
     uint32_t type_capacity;
+    uint32_t first_free_type; /* no index from the built-in types to this one is free */
     struct vv_pool_list pools;
     struct vv_pool_list young[2];
     struct vv_pool_list work;           /* what a collection looks at; has room for all pools */
@@ -135,6 +139,11 @@ static inline struct varve_type *vv_type_of(const varve_object *object) {
     return vv_object_pool_of(object)->world->types[object->type_index];
 }
 
+/* The class of an instance; NULL: the object is none. */
+static inline struct vv_class_object *vv_instance_class(const varve_object *object) {
+    return vv_type_of(object)->cls;
+}
+
 /* The tables of a new world / what is left at its end. */
 int vv_gc_init(varve_world *world);
 void vv_gc_done(varve_world *world);
@@ -157,7 +166,9 @@ void vv_builtin_release_outer(varve_object *object);
 static inline struct vv_shelf *vv_world_shelf(varve_world *world, unsigned kind,
                                               size_t byte_count) {
     size_t least = vv_max(byte_count, sizeof(struct vv_free_object));
-    return &world->shelves[kind][vv_class_of(least)];
+    size_t index = least <= VV_OBJECT_DENSE_MAX_BYTES ? (least - 1) / VV_OBJECT_STEP_BYTES
+                                                      : VV_OBJECT_STEP_COUNT + vv_class_of(least);
+    return &world->shelves[kind][index];
 }
 
 /* Memory for a world's tables and its objects' items: varve_malloc and its kind, with the failures
