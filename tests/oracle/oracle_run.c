@@ -13,7 +13,7 @@ void stop(const char *what) {
     exit(3);
 }
 
-static void add_list(const char *format, va_list arguments) {
+__attribute__((format(printf, 1, 0))) static void add_list(const char *format, va_list arguments) {
     size_t room_bytes = sizeof run.line - run.line_bytes - 2;
     int written = vsnprintf(run.line + run.line_bytes, room_bytes, format, arguments);
     if (written < 0 || (size_t)written >= room_bytes) stop("a line is too long");
