@@ -25,10 +25,11 @@ void vv_emergency_add_arena(uint32_t arena_index) {
     atomic_store_explicit(&word_count, count, memory_order_release); /* pairs with takers */
 }
 
-/* Low when the last word, which serves last, is in use. */
+/* Low when the last word, which serves last, is in use, or is the only one. */
 bool vv_emergency_is_low(void) {
     uint32_t count = atomic_load_explicit(&word_count, memory_order_relaxed);
     if (count == 0 || count == WORD_MAX_COUNT) return false;
+    if (count == 1) return true; /* an arena of the classic geometry is one word */
     return ~atomic_load_explicit(&words[count - 1].free, memory_order_relaxed) != 0;
 }
 
