@@ -25,9 +25,9 @@ static unsigned pool_granules(size_t block_bytes) {
     return (unsigned)granules;
 }
 
-/* A bin may hold back 64 KiB of other pools' blocks, but from 4 to 256 of them. */
+/* A bin may hold back 256 KiB of other pools' blocks, but from 4 to 4096 of them. */
 static uint32_t bin_room(size_t block_bytes) {
-    return (uint32_t)vv_min(vv_max(65536 / block_bytes, 4), 256);
+    return (uint32_t)vv_min(vv_max(262144 / block_bytes, 4), 4096);
 }
 
 static struct vv_class class_with(size_t block_bytes) {
