@@ -136,3 +136,15 @@ bool vv_debug_quarantine(struct vv_place *place) {
     check_still_freed(place, 0, vv_place_get_fact(place));
     return true;
 }
+
+void vv_debug_count_quarantine(size_t *out_block_count, size_t *out_byte_count) {
+    *out_block_count = *out_byte_count = 0;
+    vv_lock(&quarantine_lock);
+    for (unsigned index = 0; index < QUARANTINE_MAX_BLOCKS; index++) {
+        struct vv_place place;
+        if (quarantine[index] == NULL || !vv_place_find(quarantine[index], &place)) continue;
+        ++*out_block_count;
+        *out_byte_count += vv_place_usable_bytes(&place);
+    }
+    vv_unlock(&quarantine_lock);
+}

@@ -43,4 +43,7 @@ bool vv_debug_is_freed(const struct vv_place *place);
  * has left the quarantine or the same. False: nothing is to be given back. */
 bool vv_debug_quarantine(struct vv_place *place);
 
+/* What waits there, which statistics count as live. */
+void vv_debug_count_quarantine(size_t *out_block_count, size_t *out_byte_count);
+
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/text.h"
+#include "heap/debug.h"
 #include "inspect/trend.h"
 #include "varve/gc.h"
 #include "varve/inspect.h"
@@ -45,15 +46,17 @@ struct check {
 static void measure(struct check *check, unsigned index) {
     varve_heap_stats_data stats;
     varve_world_counts counts = {.live_objects = 0};
-    size_t traced = 0;
+    size_t traced = 0, waiting_blocks, waiting_bytes;
     if (check->options.world != NULL) {
         varve_gc_collect(check->options.world, VARVE_GC_GENERATIONS - 1);
         varve_world_count(check->options.world, &counts);
     }
     varve_heap_stats(&stats);
+    vv_debug_count_quarantine(&waiting_blocks, &waiting_bytes);
     if (check->is_traced) varve_trace_memory(&traced, NULL);
-    check->series.heap_bytes[index] = (int64_t)(stats.live_bytes + counts.object_bytes);
-    check->series.heap_blocks[index] = (int64_t)stats.live_blocks;
+    size_t heap_bytes = stats.live_bytes - waiting_bytes;
+    check->series.heap_bytes[index] = (int64_t)(heap_bytes + counts.object_bytes);
+    check->series.heap_blocks[index] = (int64_t)(stats.live_blocks - waiting_blocks);
     check->series.traced_bytes[index] = (int64_t)traced;
     check->series.objects[index] = (int64_t)counts.live_objects;
 }
