@@ -139,6 +139,8 @@ bool vv_debug_quarantine(struct vv_place *place) {
 
 void vv_debug_count_quarantine(size_t *out_block_count, size_t *out_byte_count) {
     *out_block_count = *out_byte_count = 0;
+    /* Within an operation, so that neither a signal handler nor fork() meets the lock. */
+    if (!vv_debug_on || vv_thread_enter(VV_FRAME()) == NULL) return;
     vv_lock(&quarantine_lock);
     for (unsigned index = 0; index < QUARANTINE_MAX_BLOCKS; index++) {
         struct vv_place place;
@@ -147,4 +149,5 @@ void vv_debug_count_quarantine(size_t *out_block_count, size_t *out_byte_count) 
         *out_byte_count += vv_place_usable_bytes(&place);
     }
     vv_unlock(&quarantine_lock);
+    vv_thread_leave();
 }

@@ -39,17 +39,21 @@ static void finalize(varve_object *self) {
     cls->finalize(self, cls->argument);
 }
 
-static void clear(varve_object *self) {
+static void clear_values(varve_object *self, uint32_t count) {
     struct vv_instance *instance = (struct vv_instance *)self;
-    uint32_t count = vv_type_of(self)->value_count;
     for (uint32_t index = 0; index < count; index++) {
         varve_clear_reference(&instance->values[index]);
     }
 }
 
+static void clear(varve_object *self) {
+    clear_values(self, vv_type_of(self)->value_count);
+}
+
 static void dealloc(varve_object *self) {
-    struct vv_class_object *cls = vv_instance_class(self);
-    clear(self);
+    const struct varve_type *type = vv_type_of(self);
+    struct vv_class_object *cls = type->cls; /* the type goes with it */
+    clear_values(self, type->value_count);
     varve_decref(&cls->head);
 }
 

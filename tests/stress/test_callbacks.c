@@ -3,6 +3,7 @@
  * functions and the collector's callbacks make, link and drop objects, ask all questions, and step
  * the collector. The world must stay sound, and nothing may be left at its end. Uses the public
  * interface alone. */
+#include "array_type.h"
 #include "base/check.h"
 #include "harness.h"
 #include "varve/inspect.h"
@@ -98,27 +99,6 @@ static int equal_keys(varve_object *left, varve_object *right) {
 static int hash_key(varve_object *self, uint64_t *out_hash) {
     *out_hash = ((struct key *)(void *)self)->number;
     return 0;
-}
-
-struct array {
-    varve_var_object head;
-    varve_object *items[];
-};
-
-static int traverse_array(varve_object *self, varve_visit visit, void *argument) {
-    struct array *array = (struct array *)(void *)self;
-    for (size_t index = 0; index < array->head.item_count; index++) {
-        int result = array->items[index] != NULL ? visit(array->items[index], argument) : 0;
-        if (result != 0) return result;
-    }
-    return 0;
-}
-
-static void clear_array(varve_object *self) {
-    struct array *array = (struct array *)(void *)self;
-    for (size_t index = 0; index < array->head.item_count; index++) {
-        varve_clear_reference(&array->items[index]);
-    }
 }
 
 static void make_types(void) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Collections in slices: a random program runs between the slices, with a model beside it. */
+#include "array_type.h"
 #include "base/check.h"
 #include "harness.h"
 #include "varve/gc.h"
@@ -319,28 +320,6 @@ TEST(a_bounded_pause_setting_collects_old_garbage_on_its_own) {
 
 /* --- objects with many references --- */
 
-/* A type of the program's that owns any number of objects. */
-struct array {
-    varve_var_object head;
-    varve_object *items[];
-};
-
-static int array_traverse(varve_object *self, varve_visit visit, void *argument) {
-    struct array *array = (struct array *)(void *)self;
-    for (size_t index = 0; index < array->head.item_count; index++) {
-        int result = array->items[index] != NULL ? visit(array->items[index], argument) : 0;
-        if (result != 0) return result;
-    }
-    return 0;
-}
-
-static void array_clear(varve_object *self) {
-    struct array *array = (struct array *)(void *)self;
-    for (size_t index = 0; index < array->head.item_count; index++) {
-        varve_clear_reference(&array->items[index]);
-    }
-}
-
 #define MANY_COUNT (VARVE_GC_STRESS || VARVE_AUDIT ? 2000 : 300000)
 
 /* Items that refer back; the array is the first and the last of them, too. */
@@ -362,8 +341,8 @@ TEST(steps_free_objects_with_many_references_in_linear_time) {
     varve_type_spec spec = {.name = "array",
                             .basic_bytes = sizeof(varve_var_object),
                             .item_bytes = sizeof(varve_object *),
-                            .traverse = array_traverse,
-                            .clear = array_clear};
+                            .traverse = traverse_array,
+                            .clear = clear_array};
     varve_type *type = varve_type_new(world, &spec);
     size_t before = live_count(world);
     struct array *outer = many(world, type, 100);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What varve_world_check() finds, each with its sentence. */
+#include "array_type.h"
 #include "harness.h"
 
 #include "object/layout.h"
@@ -216,25 +217,8 @@ TEST(without_memory_there_is_no_verdict) {
 
 /* --- many references --- */
 
-struct array {
-    varve_var_object head;
-    varve_object *items[];
-};
-
-static int traverse_array(varve_object *self, varve_visit visit, void *argument) {
-    struct array *array = (struct array *)(void *)self;
-    for (size_t index = 1; index < array->head.item_count; index++) { /* forgets the first */
-        int result = array->items[index] != NULL ? visit(array->items[index], argument) : 0;
-        if (result != 0) return result;
-    }
-    return 0;
-}
-
-static void clear_array(varve_object *self) {
-    struct array *array = (struct array *)(void *)self;
-    for (size_t index = 0; index < array->head.item_count; index++) {
-        varve_clear_reference(&array->items[index]);
-    }
+static int traverse_all_but_the_first(varve_object *self, varve_visit visit, void *argument) {
+    return visit_array_from(self, 1, visit, argument);
 }
 
 #define ITEM_COUNT ((size_t)(VARVE_GC_STRESS ? 2000 : 200000))
@@ -246,7 +230,7 @@ TEST(a_forgotten_reference_among_many_is_found_in_linear_time) {
     varve_type_spec spec = {.name = "array",
                             .basic_bytes = sizeof(struct array),
                             .item_bytes = sizeof(varve_object *),
-                            .traverse = traverse_array,
+                            .traverse = traverse_all_but_the_first,
                             .clear = clear_array};
     varve_type *type = varve_type_new(world, &spec);
     static varve_object *ours[ITEM_COUNT];
