@@ -16,10 +16,12 @@ import workloads
 
 AREA = "gc"
 PERCENT_LINE = re.compile(r"^(\w+): ([\d.]+) (?:ns|bytes) per object")
-SERVE_LINE = re.compile(r"median ([\d.]+) us, 99 % ([\d.]+) us,.* longest ([\d.]+) us[^;]*; "
-                        r"collector ([\d.]+) ms of.*peak ([\d.]+) MiB")
+SERVE_LINE = re.compile(r"median ([\d.]+) us, 99 % ([\d.]+) us, 99.9 % ([\d.]+) us, "
+                        r"longest ([\d.]+) us[^;]*; "
+                        r"collector ([\d.]+) ms of.*peak ([\d.]+) MiB(?:.*alone: longest ([\d.]+) us)?")
 SERVE_METRICS = [("pause_median_us", "us", 1), ("pause_99_us", "us", 1),
-                 ("pause_longest_us", "us", 1), ("collector_ms", "ms", 1), ("peak_bytes", "B", 2**20)]
+                 ("pause_99_9_us", "us", 1), ("pause_longest_us", "us", 1),
+                 ("collector_ms", "ms", 1), ("peak_bytes", "B", 2**20), ("alone_longest_us", "us", 1)]
 PYTHON, BDWGC, UNBOUNDED = "python3", "bdwgc", "varve, no bound"
 
 
@@ -89,7 +91,7 @@ def values_of(text, row):
         if match is None:
             raise measure.Failed(f"no line of pauses in: {text[:200]}")
         return {metric: float(number) * factor for (metric, _, factor), number
-                in zip(SERVE_METRICS, match.groups())}
+                in zip(SERVE_METRICS, match.groups()) if number is not None}
     lines = {}
     for line in text.splitlines():
         match = PERCENT_LINE.match(line)

@@ -7,18 +7,19 @@
 #include "object/weak_table.h"
 #include "os/clock.h"
 
-#define CLOCK_INTERVAL 64u /* objects, some 3 us */
+#define CLOCK_INTERVAL 64u /* visits, some 4 us */
 
-struct vv_budget vv_budget_of(uint64_t budget_ns) {
+struct vv_budget vv_budget_of(uint64_t budget_ns, size_t visit_count) {
     uint64_t now_ns = vv_clock_ns();
     uint64_t end_ns = budget_ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + budget_ns;
-    return (struct vv_budget){end_ns, CLOCK_INTERVAL};
+    return (struct vv_budget){end_ns, visit_count, CLOCK_INTERVAL};
 }
 
 bool vv_budget_is_spent(struct vv_budget *budget) {
     if (--budget->until_clock > 0) return false;
     budget->until_clock = CLOCK_INTERVAL;
-    return vv_clock_ns() >= budget->end_ns;
+    budget->visit_count -= vv_min(budget->visit_count, CLOCK_INTERVAL);
+    return budget->visit_count == 0 || vv_clock_ns() >= budget->end_ns;
 }
 
 /* --- edges of large objects --- */
@@ -209,7 +210,7 @@ static bool show_edges(struct vv_gc_cycle *cycle, varve_object *object, struct v
     for (; vv_edge_at(object, cycle->edge, &child) != 0; cycle->edge++) {
         if (child != NULL) visit(child, cycle);
         if (cycle->edge % VV_EDGE_STRETCH != 0) continue;
-        budget->until_clock = 1;
+        vv_budget_look(budget);
         if (vv_budget_is_spent(budget)) {
             cycle->edge++;
             return false;
@@ -330,7 +331,7 @@ static bool work_in_pool(struct vv_gc_cycle *cycle, struct vv_object_pool *pool,
     case VV_CYCLE_ROOTS: find_roots_in_pool(cycle, pool); break;
     default: return mark_in_pool(cycle, pool, budget);
     }
-    budget->until_clock = 1; /* some microseconds for a pool */
+    vv_budget_look(budget);
     return true;
 }
 
@@ -396,7 +397,7 @@ int vv_cycle_gather_slice(struct vv_gc_cycle *cycle, struct vv_budget *budget) {
         struct vv_object_pool *pool = cycle->pools[cycle->place];
         if (vv_budget_is_spent(budget)) return 0;
         if (pool == NULL) continue;
-        budget->until_clock = 1;
+        vv_budget_look(budget);
         int error = gather_in_pool(cycle, pool);
         if (error != 0) return error;
     }

@@ -63,16 +63,23 @@ struct vv_gc_cycle {
     uint64_t duration_ns;
 };
 
-/* How much of a slice is left. */
+/* How much of a slice is left: it ends with its time or with its work. Work is counted in visits
+ * of an object, or of a stretch of a large one, and as what takes as long: some 60 ns. */
 struct vv_budget {
     uint64_t end_ns;
-    uint32_t until_clock; /* objects until the clock is read again */
+    size_t visit_count;
+    uint32_t until_clock; /* visits until the clock is read again */
 };
 
-struct vv_budget vv_budget_of(uint64_t budget_ns);
+struct vv_budget vv_budget_of(uint64_t budget_ns, size_t visit_count);
 
-/* Counts an object, or a stretch of a large one; true: the time is over. */
+/* Counts a visit; true: the slice is over. */
 bool vv_budget_is_spent(struct vv_budget *budget);
+
+/* Lets the next visit read the clock, after something that took as long as all until then. */
+static inline void vv_budget_look(struct vv_budget *budget) {
+    budget->until_clock = 1;
+}
 
 /* The references of a large object one by one: 1 and *out_child, which may be NULL; 0: the end. */
 int vv_edge_at(varve_object *object, size_t edge, varve_object **out_child);

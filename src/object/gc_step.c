@@ -9,13 +9,14 @@
 #include <errno.h>
 #include <string.h>
 
-/* A slice that frees must guess beforehand how much it can do. */
-#define FREE_NS_PER_OBJECT 250u
-#define FREE_LEAST_COUNT 64u
+/* What is freed between two looks at the clock: 20 us, and ten times that in cold memory. */
+#define FREE_BATCH_COUNT 128u
+#define FREE_VISITS_PER_OBJECT 2u
 
-/* Automatic steps finish a collection while about an eighth of the live objects is made anew: work
- * of some 50 ns an object for each of eight times as many. */
-#define STEP_NS_PER_NEW_OBJECT 400u
+/* Automatic steps finish a collection while about a quarter of the live objects is made anew:
+ * for each new one they visit four twice (subtract, mark). They count work, not time, so a slow
+ * machine does not fall behind; only the bound of a pause is time. */
+#define STEP_VISITS_PER_NEW_OBJECT 8u
 
 /* --- beginning and end --- */
 
@@ -259,39 +260,40 @@ static void free_batch(struct batch *batch) {
     find_reached(batch);
     size_t trash_count = keep_reached(batch);
     if (trash_count == 0) return;
-    world->walk_count++;
     if (trash_count <= VV_MARK_STACK_COUNT) world->trash_objects = cycle->stack;
     world->trash_object_count = trash_count;
     cycle->collected_count += vv_gc_handle_trash(world, 2, trash_count);
     world->trash_objects = NULL;
-    world->walk_count--;
-    vv_object_pools_trim(world);
 }
 
-/* Whole components, at least one, up to about `limit` suspects. */
-static size_t batch_count(const struct vv_gc_cycle *cycle, size_t limit) {
+/* Whole components, at least one, up to about FREE_BATCH_COUNT suspects. */
+static size_t batch_count(const struct vv_gc_cycle *cycle) {
     size_t at = cycle->order_at, count = 0;
     while (at + count < cycle->suspect_count) {
         uint32_t component = cycle->suspects[cycle->order[at + count]].rank;
-        if (count >= limit && component != cycle->suspects[cycle->order[at + count - 1]].rank)
+        if (count >= FREE_BATCH_COUNT &&
+            component != cycle->suspects[cycle->order[at + count - 1]].rank)
             break;
         count++;
     }
     return count;
 }
 
-static void free_slice(struct vv_gc_cycle *cycle, const struct vv_budget *budget) {
-    uint64_t now_ns = vv_clock_ns();
-    uint64_t left_ns = budget->end_ns > now_ns ? budget->end_ns - now_ns : 0;
-    size_t limit = (size_t)(left_ns / FREE_NS_PER_OBJECT);
-    if (limit < FREE_LEAST_COUNT) limit = FREE_LEAST_COUNT;
-    struct batch batch = {
-        .cycle = cycle,
-        .numbers = cycle->order + cycle->order_at,
-        .count = batch_count(cycle, limit),
-    };
-    cycle->order_at += batch.count;
-    free_batch(&batch);
+static void free_slice(struct vv_gc_cycle *cycle, struct vv_budget *budget) {
+    cycle->world->walk_count++;
+    do {
+        struct batch batch = {
+            .cycle = cycle,
+            .numbers = cycle->order + cycle->order_at,
+            .count = batch_count(cycle),
+        };
+        cycle->order_at += batch.count;
+        free_batch(&batch);
+        budget->visit_count -= vv_min(budget->visit_count, batch.count * FREE_VISITS_PER_OBJECT);
+        vv_budget_look(budget);
+    } while (cycle->order_at < cycle->suspect_count && !vv_budget_is_spent(budget));
+    cycle->world->walk_count--;
+    vv_object_pools_trim(cycle->world);
     if (cycle->order_at >= cycle->suspect_count) cycle->phase = VV_CYCLE_DONE;
 }
 
@@ -327,16 +329,15 @@ static int work(struct vv_gc_cycle *cycle, struct vv_budget *budget) {
 }
 
 /* One slice. The caller has set gc->collecting. */
-static int slice(varve_world *world, uint64_t budget_ns, varve_gc_progress *progress) {
+static int slice(varve_world *world, struct vv_budget *budget, varve_gc_progress *progress) {
     struct vv_gc_cycle *cycle = world->gc.cycle;
     uint64_t visited_before = cycle->visited_count, collected_before = cycle->collected_count;
     uint64_t begin_ns = vv_clock_ns();
-    struct vv_budget budget = vv_budget_of(budget_ns);
     int error = 0;
     do {
-        error = work(cycle, &budget);
-        budget.until_clock = 1;
-    } while (error == 0 && cycle->phase != VV_CYCLE_DONE && !vv_budget_is_spent(&budget));
+        error = work(cycle, budget);
+        vv_budget_look(budget);
+    } while (error == 0 && cycle->phase != VV_CYCLE_DONE && !vv_budget_is_spent(budget));
     varve_gc_info info = {
         .generation = 2,
         .collected = cycle->collected_count - collected_before,
@@ -355,13 +356,15 @@ static int slice(varve_world *world, uint64_t budget_ns, varve_gc_progress *prog
     return error;
 }
 
-static int step(varve_world *world, uint64_t budget_ns, varve_gc_progress *progress) {
+static int step(varve_world *world, uint64_t budget_ns, size_t visit_count,
+                varve_gc_progress *progress) {
     uint64_t young_collected = 0;
     int saved_errno = errno;
     int error = world->gc.cycle == NULL ? begin(world, &young_collected) : 0;
     if (error != 0) return error;
     world->gc.collecting = true;
-    error = slice(world, budget_ns, progress);
+    struct vv_budget budget = vv_budget_of(budget_ns, visit_count);
+    error = slice(world, &budget, progress);
     progress->collected += young_collected;
     errno = saved_errno;
     world->gc.collecting = false;
@@ -373,7 +376,7 @@ int varve_gc_step(varve_world *world, uint64_t budget_ns, varve_gc_progress *out
     varve_gc_progress progress = {.done = false};
     vv_world_check_thread(world);
     if (world->gc.collecting) return -EBUSY;
-    int error = step(world, budget_ns, &progress);
+    int error = step(world, budget_ns, SIZE_MAX, &progress);
     if (error == 0 && out_progress != NULL) *out_progress = progress;
     return error;
 }
@@ -382,8 +385,7 @@ int varve_gc_step(varve_world *world, uint64_t budget_ns, varve_gc_progress *out
 void vv_gc_cycle_automatic(varve_world *world) {
     struct vv_gc *gc = &world->gc;
     varve_gc_progress progress;
-    uint64_t budget_ns = (uint64_t)vv_max((size_t)gc->threshold[0], 1) * STEP_NS_PER_NEW_OBJECT;
+    size_t visit_count = vv_max((size_t)gc->threshold[0], 1) * STEP_VISITS_PER_NEW_OBJECT;
     if (gc->collecting) return;
-    if (budget_ns > gc->pause_ns) budget_ns = gc->pause_ns;
-    if (step(world, budget_ns, &progress) != 0) varve_gc_collect(world, 2);
+    if (step(world, gc->pause_ns, visit_count, &progress) != 0) varve_gc_collect(world, 2);
 }

@@ -289,12 +289,8 @@ TEST(steps_without_memory_say_so_and_lose_nothing) {
     CHECK_EQ(varve_world_free(world), 0);
 }
 
-/* A pause is time, and sanitizers do little in it. */
-#if defined __SANITIZE_THREAD__ || defined __SANITIZE_ADDRESS__
-#define PAUSE_NS 40000000
-#else
-#define PAUSE_NS 1000000
-#endif
+/* Time enough for any machine: the pace comes from work. */
+#define PAUSE_NS 10000000000
 
 TEST(a_bounded_pause_setting_collects_old_garbage_on_its_own) {
     varve_world *world = new_world();
@@ -310,11 +306,11 @@ TEST(a_bounded_pause_setting_collects_old_garbage_on_its_own) {
         held[index % 10000] = list;
         if (index % 10000 == 0 && live_count(world) > peak) peak = live_count(world);
     }
-    /* Some 10 * 11 * 700 come between two collections, more where time runs faster than work. */
-    CHECK_LT(peak, 500000);
+    /* Some 11 * 11 * 700 come between two collections, half as many while one is in progress. */
+    CHECK_LT(peak, 160000);
     varve_gc_stats stats[3];
     varve_gc_get_stats(world, stats);
-    CHECK_GT(stats[2].collections, 1);
+    CHECK_GT(stats[2].collections, 4);
     varve_world_free(world);
 }
 
