@@ -2,9 +2,11 @@
  * cli/run.c - varve run: runs a program with the library preloaded, and makes captures of the
  * stores that its processes leave. */
 #include "capture/format.h"
+#include "cli/ahead.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/program.h"
+#include "cli/stores.h"
 #include "report/text.h"
 
 #include <dirent.h>
@@ -43,7 +45,7 @@ struct run {
     int status;
     uint64_t duration_ns;
 
-    struct vv_symbols *symbols;
+    struct vv_symbols *symbols; /* own */
     unsigned written_count;
     unsigned running_count;
     bool failed; /* a capture could not be written */
@@ -105,50 +107,6 @@ static void prepare(void *argument) {
     set_number("VARVE_TRACE_ROOT", (uint64_t)getpid());
 }
 
-/* --- the stores --- */
-
-struct store {
-    unsigned process;
-    unsigned image;
-    bool is_last; /* of its process's images */
-};
-
-struct stores {
-    struct store *stores;
-    unsigned count;
-};
-
-static int by_process(const void *left_store, const void *right_store) {
-    const struct store *left = left_store;
-    const struct store *right = right_store;
-    if (left->process != right->process) return left->process < right->process ? -1 : 1;
-    return left->image < right->image ? -1 : 1;
-}
-
-static bool list_stores(const struct run *run, struct stores *out) {
-    *out = (struct stores){.count = 0};
-    DIR *directory = opendir(run->folder);
-    const struct dirent *entry;
-    while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        struct store store = {.is_last = true};
-        int end = 0;
-        if (sscanf(entry->d_name, "%u-%u.store%n", &store.process, &store.image, &end) != 2 ||
-            end == 0) {
-            continue;
-        }
-        struct store *grown = realloc(out->stores, (out->count + 1) * sizeof *grown);
-        if (grown == NULL) break;
-        out->stores = grown;
-        out->stores[out->count++] = store;
-    }
-    if (directory != NULL) closedir(directory);
-    if (out->count > 0) qsort(out->stores, out->count, sizeof *out->stores, by_process);
-    for (unsigned index = 0; index + 1 < out->count; index++) {
-        out->stores[index].is_last = out->stores[index].process != out->stores[index + 1].process;
-    }
-    return out->count > 0;
-}
-
 /* --- captures --- */
 
 /* A program's name as part of a file name. */
@@ -162,12 +120,12 @@ static void safe_name(const char *program, char name[64]) {
     name[length] = '\0';
 }
 
-static bool is_main(const struct run *run, const struct store *store) {
+static bool is_main(const struct run *run, const struct vv_store_name *store) {
     return store->process == (unsigned)run->process && store->is_last;
 }
 
 /* program.pid.varve, or what -o says; others beside it: stem.program.pid.varve. */
-static void name_capture(const struct run *run, const struct store *store,
+static void name_capture(const struct run *run, const struct vv_store_name *store,
                          const struct vv_capture *capture, char path[VV_PATH_BYTES]) {
     char program[64], image[16] = "";
     char stem[VV_PATH_BYTES - 256] = "";
@@ -211,11 +169,10 @@ static void keep_biggest(struct run *run, struct vv_capture *capture, const char
 }
 
 /* Makes a capture of a store and removes the store. */
-static void convert(struct run *run, const struct store *store) {
-    char store_path[VV_PATH_BYTES + 64], path[VV_PATH_BYTES], sentence[256];
+static void convert(struct run *run, const struct vv_store_name *store) {
+    char store_path[VV_STORE_PATH_BYTES], path[VV_PATH_BYTES], sentence[256];
     struct vv_capture *capture;
-    snprintf(store_path, sizeof store_path, "%s/%u-%u.store", run->folder, store->process,
-             store->image);
+    vv_store_path(run->folder, store, store_path);
     if (vv_capture_read_file(store_path, &capture, sentence, sizeof sentence) < 0) {
         fprintf(stderr, "varve: the trace of process %u cannot be read: %s\n", store->process,
                 sentence);
@@ -247,15 +204,15 @@ static void convert(struct run *run, const struct store *store) {
     keep_biggest(run, capture, path);
 }
 
-static bool is_running(const struct run *run, const struct store *store) {
+static bool is_running(const struct run *run, const struct vv_store_name *store) {
     return store->process != (unsigned)run->process && store->is_last &&
            kill((pid_t)store->process, 0) == 0;
 }
 
-static void convert_all(struct run *run, const struct stores *stores) {
+static void convert_all(struct run *run, const struct vv_stores *stores) {
     for (unsigned index = 0; index < stores->count; index++) {
-        if (is_running(run, &stores->stores[index])) run->running_count++;
-        convert(run, &stores->stores[index]);
+        if (is_running(run, &stores->names[index])) run->running_count++;
+        convert(run, &stores->names[index]);
     }
 }
 
@@ -293,18 +250,17 @@ static void print_summary(const struct run *run) {
 
 static int finish(struct run *run) {
     int code = vv_exit_code(run->status);
-    struct stores stores;
-    if (!list_stores(run, &stores)) {
+    struct vv_stores stores = vv_stores_list(run->folder);
+    if (stores.count == 0) {
         fprintf(stderr, "varve: the program left no trace: it may have cleared LD_PRELOAD from the "
                         "environment, or not use the C library\n");
         remove_folder(run->folder);
         return code != 0 ? code : VV_EXIT_OWN;
     }
-    run->symbols = vv_symbols_open();
     if (run->symbols == NULL) return VV_EXIT_OWN;
     convert_all(run, &stores);
     vv_symbols_close(run->symbols);
-    free(stores.stores);
+    vv_stores_free(&stores);
     if (!run->quiet) print_summary(run);
     if (run->running_count > 0) {
         fprintf(stderr,
@@ -365,8 +321,10 @@ static int run_program(struct run *run, char **argv) {
         remove_folder(run->folder);
         return VV_EXIT_NO_EXEC;
     }
+    struct vv_ahead *ahead = vv_ahead_start(run->folder);
     run->status = vv_program_wait(run->process);
     run->duration_ns = now_ns() - started_ns;
+    run->symbols = vv_ahead_finish(ahead);
     return finish(run);
 }
 

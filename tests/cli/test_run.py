@@ -185,6 +185,17 @@ int main() {
 
 
 @claim
+def names_that_were_looked_up_while_the_program_ran_are_the_same():
+    slow = EXACT.replace("    grow();", "    usleep(200000); grow(); usleep(200000);")
+    record(compile_c("#include <unistd.h>" + slow))
+    rows = report("--view", "leaks", "--by", "line", "out.varve")["rows"]
+    equal({(row["function"], row["bytes"]) for row in rows},
+          {("leak_two", 1001), ("leak_two", 21), ("grow", 5000)})
+    record(compile_c("#include <unistd.h>" + EXACT), name="fast.varve")
+    equal(rows, report("--view", "leaks", "--by", "line", "fast.varve")["rows"])
+
+
+@claim
 def lines_are_those_of_addr2line():
     record(compile_c(EXACT, "program", "-no-pie"))
     from_varve = set()
