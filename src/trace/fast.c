@@ -40,7 +40,9 @@ void *vv_trace_allocate_small(const struct vv_request *request) {
         vv_busy_end();
         return NULL;
     }
-    bin->head = block->next;
+    struct vv_block *next = block->next;
+    __builtin_prefetch(next, 1); /* the next request waits for its first word otherwise */
+    bin->head = next;
     struct vv_tracer *tracer = thread->trace;
     uint32_t site = vv_stack_site(&tracer->stack, request, /* depth_limit */ 0);
     vv_counters_allocated(&tracer->counters, site, one_block(byte_count), block);
