@@ -42,6 +42,9 @@ int vv_dict_equal(varve_object *left, varve_object *right, int depth);
 /* Ends the references of a tuple in a cycle of tuples alone. */
 void vv_tuple_clear(varve_object *self);
 
+/* Ends what an instance owns, its class with it. */
+void vv_instance_dealloc(const struct varve_type *type, varve_object *self);
+
 /* A dict or set: ends its references / bytes of its table. */
 void vv_table_object_clear(varve_object *self);
 size_t vv_table_object_outer_bytes(const varve_object *self);

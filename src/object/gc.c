@@ -152,7 +152,7 @@ static void weak_trash(varve_object *object, void *argument) {
 
 static void finalize_trash(varve_object *object, void *argument) {
     bool *ran = argument;
-    if (!vv_object_wants_finalize(object, *vv_object_state(object))) return;
+    if (!vv_type_wants_finalize(vv_type_of(object), *vv_object_state(object))) return;
     *ran = true;
     varve_incref(object);
     vv_object_finalize(object);
@@ -238,7 +238,7 @@ static void survey_trash(varve_object *object, void *argument) {
     if (object->type_index > VV_TYPE_CLASS && vv_instance_class(object) == NULL)
         survey->has_weak = survey->has_foreign = true;
     if ((state & VV_STATE_WEAKREF) != 0) survey->has_weak = true;
-    if (vv_object_wants_finalize(object, state)) survey->has_finalizer = true;
+    if (vv_type_wants_finalize(vv_type_of(object), state)) survey->has_finalizer = true;
 }
 
 static struct survey look_at_trash(varve_world *world) {

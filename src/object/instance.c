@@ -42,7 +42,7 @@ static void finalize(varve_object *self) {
 static void clear_values(varve_object *self, uint32_t count) {
     struct vv_instance *instance = (struct vv_instance *)self;
     for (uint32_t index = 0; index < count; index++) {
-        varve_clear_reference(&instance->values[index]);
+        if (instance->values[index] != NULL) varve_clear_reference(&instance->values[index]);
     }
 }
 
@@ -50,8 +50,7 @@ static void clear(varve_object *self) {
     clear_values(self, vv_type_of(self)->value_count);
 }
 
-static void dealloc(varve_object *self) {
-    const struct varve_type *type = vv_type_of(self);
+void vv_instance_dealloc(const struct varve_type *type, varve_object *self) {
     struct vv_class_object *cls = type->cls; /* the type goes with it */
     clear_values(self, type->value_count);
     varve_decref(&cls->head);
@@ -64,7 +63,6 @@ static varve_type *make_type(varve_world *world, const varve_class_spec *spec, s
         .basic_bytes = sizeof(struct vv_instance) + value_count * sizeof(varve_object *),
         .traverse = vv_builtin_traverse,
         .clear = clear,
-        .dealloc = dealloc,
         .finalize = spec->finalize != NULL ? finalize : NULL,
     };
     varve_type *type = vv_type_add(world, &type_spec);
@@ -149,7 +147,10 @@ varve_object *varve_instance_new(varve_object *object) {
         varve_decref(object);
         return NULL;
     }
-    memset(instance->values, 0, type->value_count * sizeof instance->values[0]);
+    for (uint32_t index = 0; index < type->value_count; index++) {
+        instance->values[index] = NULL;
+        __asm__ volatile("" : : "r"(index)); /* no memset(): its call costs more than some stores */
+    }
     vv_object_track(&instance->head);
     return &instance->head;
 }

@@ -36,7 +36,7 @@ static void count_death(varve_world *world) {
     if (world->gc.count[0] > 0) world->gc.count[0]--;
 }
 
-static varve_object *take(struct varve_type *type, size_t byte_count) {
+VV_INLINE varve_object *take(struct varve_type *type, size_t byte_count) {
     varve_world *world = type->world;
     if (vv_unlikely(vv_world_should_fail(world))) return NULL;
     if (byte_count > VV_OBJECT_SMALL_MAX_BYTES) {
@@ -104,14 +104,10 @@ varve_object *varve_object_new_var(varve_type *type, size_t item_count) {
 void vv_object_discard(varve_object *object) {
     struct vv_object_pool *pool = vv_object_pool_of(object);
     if (pool->kind == VV_SHELF_CYCLIC) count_death(pool->world);
-    vv_object_give(pool, object);
+    vv_object_give(pool, vv_object_index(pool, object), object);
 }
 
 /* --- finalizers --- */
-
-bool vv_object_wants_finalize(const varve_object *object, uint8_t state) {
-    return (state & VV_STATE_FINALIZED) == 0 && vv_type_of(object)->spec.finalize != NULL;
-}
 
 void vv_object_finalize(varve_object *object) {
     varve_world *world = vv_world_of(object);
@@ -161,30 +157,28 @@ static varve_object *unlink_dying(varve_world *world) {
 }
 
 /* Ends what the object owns and gives back its block. */
-static void dealloc(struct vv_object_pool *pool, varve_object *object) {
+static inline void dealloc(struct vv_object_pool *pool, uint32_t index,
+                           const struct varve_type *type, varve_object *object) {
     varve_world *world = pool->world;
-    const struct varve_type *type = world->types[object->type_index];
     world->dealloc_depth++;
-    if (type->spec.dealloc != NULL) {
+    if (vv_likely(type->cls != NULL)) {
+        vv_instance_dealloc(type, object);
+    } else if (type->spec.dealloc != NULL) {
         type->spec.dealloc(object);
     } else if (type->spec.clear != NULL) {
         type->spec.clear(object);
     }
     world->dealloc_depth--;
     if (pool->kind == VV_SHELF_CYCLIC) count_death(world);
-    vv_object_give(pool, object);
+    vv_object_give(pool, index, object);
 }
 
-static void dealloc_or_wait(struct vv_object_pool *pool, varve_object *object) {
-    varve_world *world = pool->world;
-    if (world->dealloc_depth >= VV_DEALLOC_MAX_DEPTH) {
-        link_dying(world, pool, object);
-        return;
-    }
-    dealloc(pool, object);
-    while (world->dealloc_depth == 0 && world->dying != NULL) {
+/* Those that waited for the frames to unwind. */
+static VV_NOINLINE void dealloc_dying(varve_world *world) {
+    while (world->dying != NULL) {
         varve_object *next = unlink_dying(world);
-        dealloc(vv_object_pool_of(next), next);
+        struct vv_object_pool *pool = vv_object_pool_of(next);
+        dealloc(pool, vv_object_index(pool, next), world->types[next->type_index], next);
     }
 }
 
@@ -193,7 +187,9 @@ void vv_object_die(varve_object *object) {
     uint32_t index = vv_object_index(pool, object);
     vv_check(index < pool->carved_count, "varve: an object was used after it was freed");
     uint8_t *state = &pool->states[index];
-    if (vv_object_wants_finalize(object, *state) && !finalize_and_die(object)) {
+    varve_world *world = pool->world;
+    const struct varve_type *type = world->types[object->type_index];
+    if (vv_type_wants_finalize(type, *state) && !finalize_and_die(object)) {
         begin_anew(pool, state);
         return;
     }
@@ -203,17 +199,22 @@ void vv_object_die(varve_object *object) {
     }
     if (pool->kind == VV_SHELF_LEAF) {
         if (object->type_index == VV_TYPE_STR) vv_str_forget(object);
-        vv_object_give(pool, object);
+        vv_object_give(pool, index, object);
         return;
     }
     *state = VV_STATE_DYING;
-    dealloc_or_wait(pool, object);
+    if (vv_unlikely(world->dealloc_depth >= VV_DEALLOC_MAX_DEPTH)) {
+        link_dying(world, pool, object);
+        return;
+    }
+    dealloc(pool, index, type, object);
+    if (vv_unlikely(world->dying != NULL) && world->dealloc_depth == 0) dealloc_dying(world);
 }
 
 /* --- misuse --- */
 
 /* Whether the address is that of an object's block, which a wild pointer may not be. */
-static bool is_object(const varve_object *object) {
+VV_INLINE bool is_object(const varve_object *object) {
     return vv_region_contains(object) && vv_pool_record(object)->kind == VV_POOL_OBJECTS;
 }
 

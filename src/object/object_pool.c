@@ -280,10 +280,10 @@ static VV_NOINLINE void settle(struct vv_object_pool *pool) {
     pool_free(pool);
 }
 
-void vv_object_give(struct vv_object_pool *pool, varve_object *object) {
+void vv_object_give(struct vv_object_pool *pool, uint32_t index, varve_object *object) {
     struct vv_free_object *block = (struct vv_free_object *)(void *)object;
     if (vv_unlikely(pool->facts != NULL)) vv_object_note_death(pool, object);
-    pool->states[vv_object_index(pool, object)] = 0;
+    pool->states[index] = 0;
     block->head.refcount = 0;
     block->head.type_index = 0;
     block->next = pool->free;
@@ -296,7 +296,7 @@ void vv_object_give(struct vv_object_pool *pool, varve_object *object) {
 void vv_object_give_all(struct vv_object_pool *pool) {
     vv_assert(pool->world->walk_count > 0);
     if (pool->shelf == NULL) {
-        vv_object_give(pool, vv_object_at(pool, 0));
+        vv_object_give(pool, 0, vv_object_at(pool, 0));
         return;
     }
     memset(pool->states, 0, pool->carved_count);

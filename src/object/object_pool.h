@@ -167,9 +167,9 @@ static inline varve_object *vv_object_take(struct vv_shelf *shelf, struct varve_
 varve_object *vv_object_take_large(struct varve_world *world, enum vv_shelf_kind kind,
                                    size_t byte_count);
 
-/* Gives the block back; its state becomes 0. While world->walk_count is not 0 pools stay, so a walk
- * over planes may free what it likes. */
-void vv_object_give(struct vv_object_pool *pool, varve_object *object);
+/* Gives the block `index` back; its state becomes 0. While world->walk_count is not 0 pools stay,
+ * so a walk over planes may free what it likes. */
+void vv_object_give(struct vv_object_pool *pool, uint32_t index, varve_object *object);
 
 /* Every live object of the pool is garbage whose references have been ended: all blocks are free
  * at once, without being touched. Inside a walk. */

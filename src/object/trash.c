@@ -68,7 +68,8 @@ static uint32_t count_in_pool(const struct vv_object_pool *pool) {
 
 static void give_object(varve_object *object, void *argument) {
     ++*(size_t *)argument;
-    vv_object_give(vv_object_pool_of(object), object);
+    struct vv_object_pool *pool = vv_object_pool_of(object);
+    vv_object_give(pool, vv_object_index(pool, object), object);
 }
 
 /* Pools in which nothing lives but garbage, unless the trace must hear of each object. Returns how

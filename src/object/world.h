@@ -224,8 +224,11 @@ static inline void vv_object_untrack(varve_object *object) {
  * Its reference count is 0. */
 void vv_object_die(varve_object *object);
 
-/* Whether the object has a finalizer that has not run. / Runs it: the caller owns a reference. */
-bool vv_object_wants_finalize(const varve_object *object, uint8_t state);
+/* Whether an object in that state has a finalizer that has not run. / Runs it: the caller owns a
+ * reference. */
+static inline bool vv_type_wants_finalize(const struct varve_type *type, uint8_t state) {
+    return type->spec.finalize != NULL && (state & VV_STATE_FINALIZED) == 0;
+}
 void vv_object_finalize(varve_object *object);
 
 /* Gives back the block of an object under construction, whose references have been ended. */
