@@ -40,4 +40,4 @@ target_compile_options(varve_runtime_flags INTERFACE
   -fPIC -fvisibility=hidden -ftls-model=initial-exec -fasynchronous-unwind-tables
   -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free)
 target_link_options(varve_runtime_flags INTERFACE
-  -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,--no-undefined)
+  -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,-Bsymbolic-functions -Wl,--no-undefined)
