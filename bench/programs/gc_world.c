@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include <varve/gc.h>
@@ -155,14 +154,6 @@ static void chain(varve_world *world, size_t count) {
 static uint64_t pauses[PAUSE_MAX_COUNT];
 static size_t pause_count;
 static uint64_t pause_sum_ns;
-static uint64_t longest_alone_ns; /* of the pauses in which no other program took the processor */
-
-/* How often it did so far. */
-static long preemptions(void) {
-    struct rusage usage;
-    getrusage(RUSAGE_THREAD, &usage);
-    return usage.ru_nivcsw;
-}
 
 static void note_pause(varve_world *world, varve_gc_phase phase, const varve_gc_info *info,
                        void *argument) {
@@ -174,12 +165,6 @@ static void note_pause(varve_world *world, varve_gc_phase phase, const varve_gc_
         sliced = false;
         return;
     }
-    static long seen_count;
-    long count = preemptions();
-    if (count == seen_count && info->duration_ns > longest_alone_ns) {
-        longest_alone_ns = info->duration_ns;
-    }
-    seen_count = count;
     if (pause_count < PAUSE_MAX_COUNT) pauses[pause_count++] = info->duration_ns;
     pause_sum_ns += info->duration_ns;
 }
@@ -231,12 +216,12 @@ static void serve(varve_world *world, size_t count, uint64_t pause_ns) {
     varve_gc_stats stats[3];
     varve_gc_get_stats(world, stats);
     printf("serve: pause %.1f ms: %zu pauses, median %.0f us, 99 %% %.0f us, 99.9 %% %.0f us, "
-           "longest %.0f us (%.0f us without preemption); collector %.0f ms of %.0f ms, peak %zu "
+           "longest %.0f us; collector %.0f ms of %.0f ms, peak %zu "
            "MiB, old collections %llu, "
            "collected %llu; work alone: longest %.0f us\n",
            (double)pause_ns / 1e6, pause_count, (double)pauses[last / 2] / 1e3,
            (double)pauses[last * 99 / 100] / 1e3, (double)pauses[last * 999 / 1000] / 1e3,
-           (double)pauses[last] / 1e3, (double)longest_alone_ns / 1e3, (double)pause_sum_ns / 1e6,
+           (double)pauses[last] / 1e3, (double)pause_sum_ns / 1e6,
            (double)(end_ns - begin_ns) / 1e6, peak >> 20, (unsigned long long)stats[2].collections,
            (unsigned long long)stats[2].collected,
            (double)longest_piece_ns(list, count, pause_sum_ns) / 1e3);

@@ -4,6 +4,7 @@
 #include "base/bits.h"
 #include "capture/format.h"
 #include "cli/stores.h"
+#include "os/clock.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -24,16 +25,6 @@ struct vv_ahead {
     pthread_cond_t ended;
     atomic_bool is_ending;
 };
-
-static uint64_t nanoseconds(const struct timespec *time) {
-    return (uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_nsec;
-}
-
-static uint64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return nanoseconds(&now);
-}
 
 /* --- the thread --- */
 
@@ -58,7 +49,7 @@ static void pass(struct vv_ahead *ahead) {
 
 /* True: the program has ended. */
 static bool wait_for_end(struct vv_ahead *ahead, uint64_t wait_ns) {
-    uint64_t end_ns = now_ns() + wait_ns;
+    uint64_t end_ns = vv_clock_ns() + wait_ns;
     struct timespec end = {(time_t)(end_ns / 1000000000u), (long)(end_ns % 1000000000u)};
     int error = 0;
     pthread_mutex_lock(&ahead->lock);
@@ -73,9 +64,9 @@ static void *run(void *argument) {
     struct vv_ahead *ahead = argument;
     uint64_t wait_ns = FIRST_WAIT_NS;
     while (!wait_for_end(ahead, wait_ns)) {
-        uint64_t begin_ns = now_ns();
+        uint64_t begin_ns = vv_clock_ns();
         pass(ahead);
-        uint64_t least_ns = (now_ns() - begin_ns) * WAITS_PER_PASS;
+        uint64_t least_ns = (vv_clock_ns() - begin_ns) * WAITS_PER_PASS;
         wait_ns = vv_max(vv_min(wait_ns * 2, LONGEST_WAIT_NS), least_ns);
     }
     return NULL;

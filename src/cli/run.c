@@ -7,6 +7,7 @@
 #include "cli/options.h"
 #include "cli/program.h"
 #include "cli/stores.h"
+#include "os/clock.h"
 #include "report/text.h"
 
 #include <dirent.h>
@@ -19,7 +20,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 enum follow { FOLLOW_NONE, FOLLOW_FORK, FOLLOW_EXEC };
@@ -259,7 +259,6 @@ static int finish(struct run *run) {
     }
     if (run->symbols == NULL) return VV_EXIT_OWN;
     convert_all(run, &stores);
-    vv_symbols_close(run->symbols);
     vv_stores_free(&stores);
     if (!run->quiet) print_summary(run);
     if (run->running_count > 0) {
@@ -274,12 +273,6 @@ static int finish(struct run *run) {
 }
 
 /* --- the command --- */
-
-static uint64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* Before anything runs: a long run must not end with "the file exists". */
 static bool output_is_possible(const struct run *run) {
@@ -315,7 +308,7 @@ static int run_program(struct run *run, char **argv) {
         return VV_EXIT_OWN;
     }
     run->id >>= 1;
-    uint64_t started_ns = now_ns();
+    uint64_t started_ns = vv_clock_ns();
     run->process = vv_program_start(run->program, argv, prepare, run);
     if (run->process < 0) {
         remove_folder(run->folder);
@@ -323,9 +316,11 @@ static int run_program(struct run *run, char **argv) {
     }
     struct vv_ahead *ahead = vv_ahead_start(run->folder);
     run->status = vv_program_wait(run->process);
-    run->duration_ns = now_ns() - started_ns;
+    run->duration_ns = vv_clock_ns() - started_ns;
     run->symbols = vv_ahead_finish(ahead);
-    return finish(run);
+    code = finish(run);
+    if (run->symbols != NULL) vv_symbols_close(run->symbols);
+    return code;
 }
 
 int vv_command_run(int argc, char **argv) {

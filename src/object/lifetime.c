@@ -161,7 +161,7 @@ static inline void dealloc(struct vv_object_pool *pool, uint32_t index,
                            const struct varve_type *type, varve_object *object) {
     varve_world *world = pool->world;
     world->dealloc_depth++;
-    if (vv_likely(type->cls != NULL)) {
+    if (type->cls != NULL) { /* the most frequent: no look-up of what is known here */
         vv_instance_dealloc(type, object);
     } else if (type->spec.dealloc != NULL) {
         type->spec.dealloc(object);
