@@ -365,6 +365,14 @@ static bool read_counts(struct store *store, const struct vv_store_thread *recor
     return true;
 }
 
+static vv_string_index add_thread_name(struct store *store, const struct vv_store_thread *record) {
+    uint64_t words[VV_THREAD_NAME_WORDS];
+    for (unsigned index = 0; index < VV_THREAD_NAME_WORDS; index++) {
+        words[index] = READ(record->name[index]);
+    }
+    return add_text(store, (const char *)words, sizeof words);
+}
+
 static bool read_threads(struct store *store) {
     struct vv_capture *capture = store->capture;
     uint32_t count = least(READ(store->header->thread_count), (uint32_t)VV_STORE_THREAD_LIMIT);
@@ -376,15 +384,16 @@ static bool read_threads(struct store *store) {
         const struct vv_store_thread *record = table_page(store, store->header->thread_directories,
                                                           VV_STORE_THREAD_DIRECTORY_COUNT, index);
         struct vv_capture_thread *out = &capture->threads[capture->thread_count++];
-        if (record == NULL) continue;
-        out->id = record->id;
-        out->name = add_text(store, record->name, sizeof record->name);
-        out->started_ns = record->started_ns;
+        uint32_t state = record != NULL ? READ(record->state) : 0;
+        if (state == 0) continue;
+        out->id = READ(record->id);
+        out->name = add_thread_name(store, record);
+        out->started_ns = READ(record->started_ns);
         out->ended_ns = READ(record->ended_ns);
         for (unsigned bucket = 0; bucket < VV_CAPTURE_HISTOGRAM_BUCKETS; bucket++) {
             out->histogram[bucket] = READ(record->histogram[bucket]);
         }
-        if (READ(record->state) != VV_THREAD_MERGED &&
+        if (state != VV_THREAD_MERGED &&
             !read_counts(store, record, index, &capacity)) {
             return false;
         }

@@ -13,6 +13,7 @@ static struct vv_lock tracers_lock = VV_LOCK(VV_RANK_TRACERS);
 /* Ended threads whose records are kept as they are; the records of further ones are merged into
  * one, and used again. */
 #define KEPT_RECORD_COUNT 64
+#define NAME_BYTES (VV_THREAD_NAME_WORDS * sizeof(uint64_t)) /* the kernel's TASK_COMM_LEN */
 
 /* tracers lock */
 static struct vv_store_thread *merged_record; /* of ended threads; NULL until there is one */
@@ -25,8 +26,19 @@ static uint64_t trace_ns(void) {
     return vv_clock_ns() - vv_store_header()->started_clock_ns;
 }
 
-static void set_name(struct vv_store_thread *record) {
-    prctl(PR_GET_NAME, record->name);
+/* A reader may look at any time: whole words, so that it finds an old name or a new one. */
+static void set_name(struct vv_store_thread *record, const char name[NAME_BYTES]) {
+    for (size_t index = 0; index < VV_THREAD_NAME_WORDS; index++) {
+        uint64_t word;
+        memcpy(&word, name + index * sizeof word, sizeof word);
+        atomic_store_explicit(&record->name[index], word, memory_order_relaxed);
+    }
+}
+
+static void take_name(struct vv_store_thread *record) {
+    char name[NAME_BYTES] = "";
+    prctl(PR_GET_NAME, name);
+    set_name(record, name);
 }
 
 /* --- records --- */
@@ -51,7 +63,7 @@ static struct vv_store_thread *new_record_locked(void) {
 }
 
 static void begin_record(struct vv_store_thread *record, enum vv_thread_state state) {
-    record->started_ns = trace_ns();
+    atomic_store_explicit(&record->started_ns, trace_ns(), memory_order_relaxed);
     atomic_store_explicit(&record->ended_ns, 0, memory_order_relaxed);
     atomic_store_explicit(&record->state, state, memory_order_release);
 }
@@ -63,8 +75,8 @@ bool vv_counters_begin(struct vv_counters *counters) {
     struct vv_store_thread *record =
         unused_count > 0 ? unused_records[--unused_count] : new_record_locked();
     if (record != NULL) {
-        record->id = vv_local.thread->id;
-        set_name(record);
+        atomic_store_explicit(&record->id, vv_local.thread->id, memory_order_relaxed);
+        take_name(record);
         begin_record(record, VV_THREAD_LIVE);
         live_count++;
         was_alone = vv_peak_share(live_count);
@@ -194,7 +206,7 @@ static void merge_locked(struct vv_counters *counters) {
     if (merged_record == NULL) {
         merged_record = new_record_locked();
         if (merged_record == NULL) return;
-        memcpy(merged_record->name, "(ended threads)", sizeof "(ended threads)");
+        set_name(merged_record, (const char[NAME_BYTES]){"(ended threads)"});
         begin_record(merged_record, VV_THREAD_ENDED);
     }
     atomic_store_explicit(&record->state, VV_THREAD_MERGED, memory_order_release);
@@ -215,7 +227,7 @@ void vv_counters_end(struct vv_counters *counters) {
     if (record != NULL) {
         vv_lock(&tracers_lock);
         vv_peak_flush(&counters->credit);
-        set_name(record);
+        take_name(record);
         atomic_store_explicit(&record->ended_ns, trace_ns(), memory_order_relaxed);
         atomic_store_explicit(&record->state, VV_THREAD_ENDED, memory_order_release);
         live_count--;

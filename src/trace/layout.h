@@ -134,13 +134,14 @@ enum vv_thread_state { VV_THREAD_LIVE = 1, VV_THREAD_ENDED = 2, VV_THREAD_MERGED
 /* A page. Shard of site s: page directories[s / 65536] has the number of the page with shards
  * s / 64 * 64 ... s / 64 * 64 + 63 at s / 64 % 1024. */
 #define VV_THREAD_DIRECTORY_COUNT 512
+#define VV_THREAD_NAME_WORDS 2
 struct vv_store_thread {
-    uint64_t id; /* the kernel's thread number */
-    char name[16];
-    _Atomic uint32_t state; /* enum vv_thread_state */
+    _Atomic uint64_t id;                         /* the kernel's thread number */
+    _Atomic uint64_t name[VV_THREAD_NAME_WORDS]; /* text, ended by a 0 or by its room's end */
+    _Atomic uint32_t state;                      /* enum vv_thread_state; 0: not begun yet */
     uint32_t spare;
-    uint64_t started_ns;       /* since the start of the trace */
-    _Atomic uint64_t ended_ns; /* 0 while it lives */
+    _Atomic uint64_t started_ns; /* since the start of the trace */
+    _Atomic uint64_t ended_ns;   /* 0 while it lives */
     _Atomic uint64_t histogram[VV_HISTOGRAM_BUCKETS];
     _Atomic vv_page_number directories[VV_THREAD_DIRECTORY_COUNT];
 };

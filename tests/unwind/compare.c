@@ -13,7 +13,9 @@
  * for each kind of difference "different COUNT <where>", or "guessed COUNT <where>" when code
  * without unwind information is further in, so that there is nothing but guessing, and libunwind's
  * guess led out of all code, varve's did not. The address at which the two ways part is the name of
- * a difference: module, offset and symbol. */
+ * a difference: module, offset and symbol. Where both say that the caller is at an address outside
+ * of all modules, the comparison ends, and "left COUNT <where>" tells of it: an exception that
+ * libgcc is about to hand over has its stack written over by libgcc. */
 #include "trace/cfi.h"
 #include "trace/rule.h"
 #include "trace/stack.h"
@@ -41,6 +43,7 @@ struct difference {
     uintptr_t ours;
     uintptr_t theirs;
     uintptr_t guess; /* in code further in that has no unwind information; 0: there is none */
+    bool has_left;   /* both say `ours`, which is in no module: no difference, but the end */
     unsigned long count;
 };
 
@@ -59,7 +62,7 @@ static __thread uintptr_t ours[FRAMES_MAX], theirs[FRAMES_MAX];
 
 static bool is_same(const struct difference *one, const struct difference *other) {
     return one->at == other->at && one->guess == other->guess &&
-           (one->theirs == 0) == (other->theirs == 0);
+           one->has_left == other->has_left && (one->theirs == 0) == (other->theirs == 0);
 }
 
 static void note(struct difference difference) {
@@ -82,7 +85,8 @@ static bool is_described(uintptr_t return_address) {
 
 /* Both agree on the addresses before `index`. */
 static void note_difference(unsigned index, uintptr_t our, uintptr_t their) {
-    struct difference difference = {index > 0 ? ours[index - 1] : 0, our, their, 0, 0};
+    struct difference difference = {
+        .at = index > 0 ? ours[index - 1] : 0, .ours = our, .theirs = their};
     for (unsigned inner = index; inner-- > 0 && difference.guess == 0;) {
         if (!is_described(ours[inner])) difference.guess = ours[inner];
     }
@@ -121,6 +125,11 @@ static uintptr_t as_we_write(const uintptr_t *their, unsigned index) {
     return their[index] + (interrupted ? 1 : 0);
 }
 
+static bool is_in_a_module(uintptr_t address) {
+    struct vv_cfi_module module;
+    return vv_cfi_find_module(address, &module);
+}
+
 /* Both lists from the first address that they have in common. */
 static void compare(unsigned our_count, unsigned their_count) {
     unsigned skip = 0;
@@ -136,6 +145,11 @@ static void compare(unsigned our_count, unsigned their_count) {
         uintptr_t their_address = index < count ? as_we_write(their, index) : 0;
         if (our_address != their_address && index < FRAMES_MAX - 10) {
             note_difference(index, our_address, their_address);
+            break;
+        }
+        if (!is_in_a_module(our_address - 1)) {
+            note((struct difference){
+                .at = index > 0 ? ours[index - 1] : 0, .ours = our_address, .has_left = true});
             break;
         }
     }
@@ -249,7 +263,8 @@ __attribute__((destructor)) static void end(void) {
     for (unsigned index = 0; index < difference_count; index++) {
         const struct difference *one = &differences[index];
         bool is_guessed = one->guess != 0 && is_code(one->ours) && !is_code(one->theirs);
-        fprintf(out, "%s %lu", is_guessed ? "guessed" : "different", one->count);
+        fprintf(out, "%s %lu",
+                one->has_left ? "left" : is_guessed ? "guessed" : "different", one->count);
         if (one->guess != 0) write_address(out, "in", one->guess);
         write_address(out, "after", one->at);
         write_address(out, "varve", one->ours);
