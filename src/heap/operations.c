@@ -50,10 +50,11 @@ static void give_back(struct vv_thread *thread, struct vv_place *place) {
     vv_place_give(thread, place);
 }
 
-/* The facts of a block that realloc has moved. */
-static void move_facts(struct vv_thread *thread, struct vv_place *old, struct vv_place *new,
-                       const struct vv_request *request) {
-    if (vv_lane_get() == VV_LANE_PLAIN) {
+/* The facts of a block that realloc has moved. `lane` is what the new place was taken in: tracing
+ * may begin meanwhile, and a place of the plain lane has no room for facts. */
+static void move_facts(struct vv_thread *thread, enum vv_lane lane, struct vv_place *old,
+                       struct vv_place *new, const struct vv_request *request) {
+    if (lane == VV_LANE_PLAIN) {
         drop_facts(thread, old);
         return;
     }
@@ -216,12 +217,13 @@ static size_t usable_bytes(const struct vv_place *place) {
 
 static void *move_entered(struct vv_thread *thread, struct vv_place *old,
                           const struct vv_request *request) {
+    enum vv_lane lane = vv_lane_get();
     struct vv_need need =
         need_to_move(vv_place_usable_bytes(old), vv_debug_padded_bytes(request->byte_count));
     struct vv_place new;
-    if (!vv_place_take(thread, vv_lane_get(), &need, &new)) return NULL;
+    if (!vv_place_take(thread, lane, &need, &new)) return NULL;
     size_t copied_bytes = vv_min(usable_bytes(old), request->byte_count);
-    move_facts(thread, old, &new, request);
+    move_facts(thread, lane, old, &new, request);
     memcpy(new.block, old->block, copied_bytes);
     give_back(thread, old);
     return new.block;

@@ -183,6 +183,16 @@ void vv_place_clear_fact(struct vv_place *place) {
     }
 }
 
+void vv_place_forget_site(struct vv_place *place) {
+    if (place->pool != NULL && place->pool->kind == VV_POOL_SMALL) {
+        vv_plane_forget_site(place->pool, place->index);
+        return;
+    }
+    struct vv_fact fact = vv_place_get_fact(place);
+    if (fact.site == VV_SITE_NONE) return;
+    vv_place_set_fact(place, (struct vv_fact){VV_SITE_UNKNOWN, fact.requested_bytes});
+}
+
 uint8_t *vv_place_mark(const struct vv_place *place) {
     if (place->huge != NULL) return &place->huge->mark;
     if (place->pool->kind == VV_POOL_MEDIUM) return &place->pool->state;

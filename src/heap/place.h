@@ -47,6 +47,9 @@ bool vv_place_keeps_facts(const struct vv_place *place);
 void vv_place_set_fact(struct vv_place *place, struct vv_fact fact);
 void vv_place_clear_fact(struct vv_place *place);
 
+/* Makes the site of a block with facts VV_SITE_UNKNOWN, while its owner may be using it. */
+void vv_place_forget_site(struct vv_place *place);
+
 /* The mark of debug mode. */
 uint8_t *vv_place_mark(const struct vv_place *place);
 

@@ -43,6 +43,11 @@ bool vv_plane_attach(struct vv_pool *pool);
 /* Accepts a pool without a plane. */
 void vv_plane_detach(struct vv_pool *pool);
 
+/* Makes the site of a block with facts VV_SITE_UNKNOWN. Unlike all else here it may be called while
+ * other threads use the block and even while they free the pool: the lock that freeing a plane
+ * takes is held. */
+void vv_plane_forget_site(struct vv_pool *pool, uint32_t index);
+
 static inline bool vv_plane_is_narrow(const struct vv_pool *pool) {
     return vv_pool_block_bytes(pool) <= VV_FACT_NARROW_MAX_BYTES;
 }

@@ -245,10 +245,7 @@ bool vv_session_become_child(struct vv_thread *thread) {
 static int forget_site(const struct vv_place *place, void *argument) {
     (void)argument;
     struct vv_place copy = *place;
-    struct vv_fact fact = vv_place_get_fact(&copy);
-    if (fact.site >= VV_SITE_FIRST) {
-        vv_place_set_fact(&copy, (struct vv_fact){VV_SITE_UNKNOWN, fact.requested_bytes});
-    }
+    vv_place_forget_site(&copy);
     return 0;
 }
 

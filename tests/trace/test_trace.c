@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,6 +247,31 @@ TEST(a_trace_may_begin_and_end_while_others_allocate) {
         varve_snapshot_free(take());
         varve_trace_stop();
     }
+    for (size_t index = 0; index < 2; index++) pthread_join(threads[index], NULL);
+    const char *sentence = NULL;
+    CHECK_EQ(varve_heap_check(&sentence), 0);
+}
+
+static atomic_bool moving;
+
+static void *move(void *argument) {
+    (void)argument;
+    while (atomic_load(&moving)) {
+        void *block = allocate(20); /* always moves: 1000 is another class */
+        varve_free(varve_realloc(block, 1000));
+    }
+    return NULL;
+}
+
+TEST(a_trace_may_begin_and_end_while_others_move_blocks) {
+    pthread_t threads[2];
+    atomic_store(&moving, true);
+    for (size_t index = 0; index < 2; index++) pthread_create(&threads[index], NULL, move, NULL);
+    for (int round = 0; round < 100; round++) {
+        CHECK_EQ(varve_trace_start(0), 0);
+        varve_trace_stop();
+    }
+    atomic_store(&moving, false);
     for (size_t index = 0; index < 2; index++) pthread_join(threads[index], NULL);
     const char *sentence = NULL;
     CHECK_EQ(varve_heap_check(&sentence), 0);
