@@ -201,6 +201,7 @@ static void recover_from_lost_operation(struct vv_thread *thread) {
     for (int lane = 0; lane < VV_LANE_COUNT; lane++) {
         struct vv_heap *heap = thread->heaps[lane];
         if (heap == NULL || !vv_is_locked(&heap->lock)) continue;
+        vv_lock_abandon(&heap->lock);
         lock_registry();
         thread->heaps[lane] = NULL;
         set_front(thread);

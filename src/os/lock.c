@@ -85,6 +85,10 @@ void vv_unlock(struct vv_lock *lock) {
     }
 }
 
+void vv_lock_abandon(struct vv_lock *lock) {
+    note_given(lock);
+}
+
 void vv_lock_reset(struct vv_lock *lock) {
     note_given(lock);
     atomic_store_explicit(&lock->state, FREE, memory_order_relaxed);

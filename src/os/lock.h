@@ -46,6 +46,10 @@ static inline bool vv_is_locked(const struct vv_lock *lock) {
     return atomic_load_explicit(&lock->state, memory_order_relaxed) != 0;
 }
 
+/* For a lock that an operation held which its thread will never finish: it stays taken for ever,
+ * and the thread may take others again. */
+void vv_lock_abandon(struct vv_lock *lock);
+
 /* In a child made by fork(), for a lock that the forking thread held: makes it free. */
 void vv_lock_reset(struct vv_lock *lock);
 

@@ -37,6 +37,15 @@ TEST(a_held_lock_cannot_be_tried) {
     CHECK(vv_try_lock(&lock));
 }
 
+TEST(an_abandoned_lock_stays_taken_but_is_no_longer_the_threads) {
+    static struct vv_lock outer = VV_LOCK(VV_RANK_REGISTRY);
+    vv_lock(&lock);
+    vv_lock_abandon(&lock);
+    CHECK(!vv_try_lock(&lock));
+    vv_lock(&outer); /* an audit build would say that this comes first */
+    vv_unlock(&outer);
+}
+
 #if VARVE_AUDIT
 TEST_ABORTS(locks_taken_out_of_order_are_named, "does not hold") {
     static struct vv_lock outer = VV_LOCK(VV_RANK_REGISTRY);
