@@ -2,77 +2,32 @@
 #include "object/collect.h"
 
 #include "object/builtin.h"
+#include "object/edge_ring.h"
+#include "object/lanes.h"
+#include "object/subtract.h"
 #include "object/traverse.h"
 #include "object/weak.h"
 
-#include <emmintrin.h>
-
-/* --- planes, 16 objects at a time --- */
-
-#define LANES 16u
-
-static __m128i load_states(const struct vv_object_pool *pool, uint32_t index) {
-    return _mm_load_si128((const __m128i *)(const void *)(pool->states + index));
-}
-
-static void store_states(struct vv_object_pool *pool, uint32_t index, __m128i states) {
-    _mm_store_si128((__m128i *)(void *)(pool->states + index), states);
-}
-
-static __m128i all(unsigned state) {
-    return _mm_set1_epi8((char)state);
-}
-
-/* A bit for each candidate, the sign of whose state is set. */
-static unsigned candidates_of(__m128i states) {
-    _Static_assert(VV_STATE_CANDIDATE == 0x80, "the sign bit");
-    return (unsigned)_mm_movemask_epi8(states);
-}
+/* --- states --- */
 
 static unsigned reached_of(__m128i states) {
     _Static_assert(VV_STATE_REACHED == 0x40, "one below the sign bit");
-    return (unsigned)_mm_movemask_epi8(_mm_slli_epi16(states, 1));
+    return vv_lanes_mask(_mm_slli_epi16(states, 1));
 }
 
-/* Lanes that are all ones where the object is tracked and of a generation up to that. */
+/* Lanes where the object is tracked and of a generation up to that. */
 static __m128i matches(__m128i states, int generation) {
-    const __m128i tracked = all(VV_STATE_TRACKED);
     if (generation >= 2) {
-        __m128i frozen = _mm_cmpeq_epi8(_mm_and_si128(states, all(VV_STATE_GENERATION)),
-                                        all(VV_STATE_GENERATION));
-        __m128i is_tracked = _mm_cmpeq_epi8(_mm_and_si128(states, tracked), tracked);
-        return _mm_andnot_si128(frozen, is_tracked);
+        __m128i frozen = vv_lanes_where(states, VV_STATE_GENERATION, VV_STATE_GENERATION);
+        return _mm_andnot_si128(frozen, vv_lanes_where(states, VV_STATE_TRACKED, VV_STATE_TRACKED));
     }
     unsigned relevant = generation == 0 ? VV_STATE_GENERATION : 2u << VV_STATE_GENERATION_SHIFT;
-    return _mm_cmpeq_epi8(_mm_and_si128(states, all(VV_STATE_TRACKED | relevant)), tracked);
-}
-
-/* Bits set in 16; without the processor's instruction, which not every x86-64 has. */
-static unsigned bit_count(unsigned mask) {
-    mask -= mask >> 1 & 0x5555;
-    mask = (mask & 0x3333) + (mask >> 2 & 0x3333);
-    mask = (mask + (mask >> 4)) & 0x0f0f;
-    return (mask + (mask >> 8)) & 0x1f;
+    return vv_lanes_where(states, VV_STATE_TRACKED | relevant, VV_STATE_TRACKED);
 }
 
 static void zero_refs(struct vv_object_pool *pool, uint32_t index, unsigned mask) {
-    if (vv_likely(pool->world->dying == NULL && pool->world->gc.cycle == NULL)) {
-        memset(pool->refs + index, 0, LANES * sizeof pool->refs[0]);
-        return;
-    }
-    /* those of dying objects are links (lifetime.c), those of suspects belong to cycle.c */
-    for (; mask != 0; mask &= mask - 1) pool->refs[index + vv_lowest_bit(mask)] = 0;
-}
-
-/* Lanes that are all ones where refs is zero. */
-static __m128i zero_lanes(const struct vv_object_pool *pool, uint32_t index) {
-    const __m128i *refs = (const __m128i *)(const void *)(pool->refs + index);
-    const __m128i zero = _mm_setzero_si128();
-    __m128i low = _mm_packs_epi32(_mm_cmpeq_epi32(_mm_load_si128(refs), zero),
-                                  _mm_cmpeq_epi32(_mm_load_si128(refs + 1), zero));
-    __m128i high = _mm_packs_epi32(_mm_cmpeq_epi32(_mm_load_si128(refs + 2), zero),
-                                   _mm_cmpeq_epi32(_mm_load_si128(refs + 3), zero));
-    return _mm_packs_epi16(low, high);
+    const varve_world *world = pool->world;
+    vv_lanes_zero_refs(pool, index, mask, world->dying != NULL || world->gc.cycle != NULL);
 }
 
 /* --- choosing --- */
@@ -102,16 +57,17 @@ void vv_collect_choose_pools(varve_world *world, int generation) {
 
 static size_t choose_in_pool(struct vv_object_pool *pool, int generation) {
     size_t count = 0;
-    for (uint32_t index = 0; index < pool->carved_count; index += LANES) {
-        __m128i states = load_states(pool, index);
-        __m128i chosen = _mm_and_si128(matches(states, generation), all(VV_STATE_CANDIDATE));
-        unsigned mask = candidates_of(chosen);
+    for (uint32_t index = 0; index < pool->carved_count; index += VV_LANES) {
+        __m128i states = vv_lanes_load(pool, index);
+        __m128i chosen =
+            _mm_and_si128(matches(states, generation), vv_lanes_all(VV_STATE_CANDIDATE));
+        unsigned mask = vv_lanes_mask(chosen);
         if (mask == 0) continue;
         /* an abandoned incremental collection may have left its marks */
         states = _mm_andnot_si128(_mm_srli_epi16(chosen, 1), states);
-        store_states(pool, index, _mm_or_si128(states, chosen));
+        vv_lanes_store(pool, index, _mm_or_si128(states, chosen));
         zero_refs(pool, index, mask);
-        count += bit_count(mask);
+        count += vv_lanes_count(mask);
     }
     return count;
 }
@@ -129,35 +85,16 @@ void vv_collect_rechoose(struct vv_collection *collection) {
     collection->candidate_count = 0;
     for (size_t place = 0; place < work->count; place++) {
         struct vv_object_pool *pool = work->items[place];
-        for (uint32_t index = 0; index < pool->carved_count; index += LANES) {
-            unsigned mask = candidates_of(load_states(pool, index));
+        for (uint32_t index = 0; index < pool->carved_count; index += VV_LANES) {
+            unsigned mask = vv_lanes_mask(vv_lanes_load(pool, index));
             if (mask == 0) continue;
             zero_refs(pool, index, mask);
-            collection->candidate_count += bit_count(mask);
+            collection->candidate_count += vv_lanes_count(mask);
         }
     }
 }
 
 /* --- subtract --- */
-
-struct subtraction {
-    uint32_t *ring[VV_EDGE_RING_COUNT]; /* counts to be decremented, oldest first */
-    uint32_t at;
-    uint32_t nobody; /* what empty places of the ring point to */
-};
-
-/* For the whole set: every target's count is decremented, after its cache line has come. */
-VV_INLINE int subtract_from_all(varve_object *child, void *argument) {
-    struct subtraction *subtraction = argument;
-    vv_object_assert_live(child);
-    const struct vv_object_pool *pool = vv_object_pool_of(child);
-    uint32_t *count = &pool->refs[vv_object_index(pool, child)];
-    __builtin_prefetch(count, 1);
-    uint32_t **place = &subtraction->ring[subtraction->at++ % VV_EDGE_RING_COUNT];
-    --**place;
-    *place = count;
-    return 0;
-}
 
 VV_INLINE int subtract_from_candidate(varve_object *child, void *argument) {
     (void)argument;
@@ -195,23 +132,21 @@ static bool can_untrack(varve_object *object, bool dicts) {
 }
 
 static void subtract(struct vv_collection *collection, bool whole) {
-    struct subtraction subtraction = {.at = 0};
+    struct vv_subtraction subtraction = {.at = 0};
     const struct vv_pool_list *work = &collection->world->work;
     struct varve_type *const *types = collection->world->types;
     bool dicts = collection->untrack_dicts, untrack = !collection->keep_tracked;
-    for (uint32_t slot = 0; slot < VV_EDGE_RING_COUNT; slot++) {
-        subtraction.ring[slot] = &subtraction.nobody;
-    }
+    vv_subtraction_begin(&subtraction);
     for (size_t place = 0; place < work->count; place++) {
         struct vv_object_pool *pool = work->items[place];
-        for (uint32_t index = 0; index < pool->carved_count; index += LANES) {
-            unsigned mask = candidates_of(load_states(pool, index));
+        for (uint32_t index = 0; index < pool->carved_count; index += VV_LANES) {
+            unsigned mask = vv_lanes_mask(vv_lanes_load(pool, index));
             for (; mask != 0; mask &= mask - 1) {
                 uint32_t block = index + vv_lowest_bit(mask);
                 varve_object *object = vv_object_at(pool, block);
                 pool->refs[block] += object->refcount;
                 if (whole) {
-                    vv_traverse_inline(object, types, false, subtract_from_all, &subtraction);
+                    vv_traverse_inline(object, types, false, vv_subtract_edge, &subtraction);
                 } else {
                     vv_traverse_inline(object, types, false, subtract_from_candidate, NULL);
                 }
@@ -220,22 +155,23 @@ static void subtract(struct vv_collection *collection, bool whole) {
             }
         }
     }
-    for (uint32_t slot = 0; slot < VV_EDGE_RING_COUNT; slot++) --*subtraction.ring[slot];
+    vv_subtraction_settle(&subtraction);
 }
 
 /* --- roots --- */
 
 static size_t find_roots_in_pool(struct vv_object_pool *pool) {
     size_t pending_count = 0;
-    for (uint32_t index = 0; index < pool->carved_count; index += LANES) {
-        __m128i states = load_states(pool, index);
-        unsigned mask = candidates_of(states);
+    for (uint32_t index = 0; index < pool->carved_count; index += VV_LANES) {
+        __m128i states = vv_lanes_load(pool, index);
+        unsigned mask = vv_lanes_mask(states);
         if (mask == 0) continue;
-        __m128i zero = zero_lanes(pool, index);
-        __m128i roots = _mm_andnot_si128(zero, _mm_and_si128(states, all(VV_STATE_CANDIDATE)));
-        __m128i reached = _mm_and_si128(_mm_srli_epi16(roots, 1), all(VV_STATE_REACHED));
-        store_states(pool, index, _mm_or_si128(states, reached));
-        pending_count += bit_count(mask & ~candidates_of(roots));
+        __m128i zero = vv_lanes_without_refs(pool, index);
+        __m128i roots =
+            _mm_andnot_si128(zero, _mm_and_si128(states, vv_lanes_all(VV_STATE_CANDIDATE)));
+        __m128i reached = _mm_and_si128(_mm_srli_epi16(roots, 1), vv_lanes_all(VV_STATE_REACHED));
+        vv_lanes_store(pool, index, _mm_or_si128(states, reached));
+        pending_count += vv_lanes_count(mask & ~vv_lanes_mask(roots));
     }
     return pending_count;
 }
@@ -243,9 +179,7 @@ static size_t find_roots_in_pool(struct vv_object_pool *pool) {
 /* --- propagate --- */
 
 struct propagation {
-    varve_object *ring[VV_EDGE_RING_COUNT]; /* targets whose state is on its way, oldest first */
-    uint32_t at;
-    uint32_t flushed_at; /* the ring was empty then */
+    struct vv_edge_ring ring; /* targets whose state is on its way */
     size_t pending_count;
     varve_object **stack;
     size_t stack_count;
@@ -277,23 +211,14 @@ static inline void reach(struct propagation *propagation, varve_object *object) 
 VV_INLINE int visit_reached(varve_object *child, void *argument) {
     struct propagation *propagation = argument;
     __builtin_prefetch(vv_object_state(child), 1);
-    varve_object **place = &propagation->ring[propagation->at++ % VV_EDGE_RING_COUNT];
-    varve_object *oldest = *place;
-    *place = child;
+    varve_object *oldest = vv_edge_ring_put(&propagation->ring, child);
     if (oldest != NULL) reach(propagation, oldest);
     return 0;
 }
 
 static void flush_ring(struct propagation *propagation) {
-    uint32_t end = propagation->at;
-    uint32_t count = (uint32_t)vv_min(end - propagation->flushed_at, VV_EDGE_RING_COUNT);
-    propagation->flushed_at = end;
-    for (uint32_t at = end - count; at != end; at++) {
-        varve_object **place = &propagation->ring[at % VV_EDGE_RING_COUNT];
-        varve_object *object = *place;
-        *place = NULL;
-        reach(propagation, object);
-    }
+    varve_object *object;
+    while ((object = vv_edge_ring_take(&propagation->ring)) != NULL) reach(propagation, object);
 }
 
 static int visit_ephemeron(varve_object *child, void *argument) {
@@ -343,11 +268,11 @@ static void scan(const varve_world *world, struct propagation *propagation) {
     for (size_t place = 0; place < world->work.count; place++) {
         struct vv_object_pool *pool = world->work.items[place];
         propagation->scan_position = (uint32_t)place;
-        for (uint32_t index = 0; index < pool->carved_count; index += LANES) {
-            __m128i states = load_states(pool, index);
-            unsigned mask = candidates_of(states) & reached_of(states);
+        for (uint32_t index = 0; index < pool->carved_count; index += VV_LANES) {
+            __m128i states = vv_lanes_load(pool, index);
+            unsigned mask = vv_lanes_mask(states) & reached_of(states);
             /* objects of these 16 that are reached from now on go on the stack */
-            propagation->scan_block = index + LANES - 1;
+            propagation->scan_block = index + VV_LANES - 1;
             for (; mask != 0; mask &= mask - 1) {
                 varve_object *object = vv_object_at(pool, index + vv_lowest_bit(mask));
                 show_targets(propagation, types, object);
@@ -397,24 +322,23 @@ struct kept {
 
 static struct kept keep_in_pool(struct vv_object_pool *pool, unsigned generation) {
     struct kept kept = {0, 0};
-    const __m128i candidate = all(VV_STATE_CANDIDATE), reached = all(VV_STATE_REACHED);
-    const __m128i new_generation = all(generation << VV_STATE_GENERATION_SHIFT);
-    const __m128i cleared =
-        all(VV_STATE_CANDIDATE | VV_STATE_REACHED | VV_STATE_GENERATION | VV_STATE_SUSPECT);
-    for (uint32_t index = 0; index < pool->carved_count; index += LANES) {
-        __m128i states = load_states(pool, index);
-        unsigned mask = candidates_of(states);
+    const unsigned both = VV_STATE_CANDIDATE | VV_STATE_REACHED;
+    const __m128i new_generation = vv_lanes_all(generation << VV_STATE_GENERATION_SHIFT);
+    const __m128i cleared = vv_lanes_all(VV_STATE_CANDIDATE | VV_STATE_REACHED |
+                                         VV_STATE_GENERATION | VV_STATE_SUSPECT);
+    for (uint32_t index = 0; index < pool->carved_count; index += VV_LANES) {
+        __m128i states = vv_lanes_load(pool, index);
+        unsigned mask = vv_lanes_mask(states);
         if (mask == 0) continue;
-        __m128i is_kept = _mm_and_si128(_mm_cmpeq_epi8(_mm_and_si128(states, candidate), candidate),
-                                        _mm_cmpeq_epi8(_mm_and_si128(states, reached), reached));
+        __m128i is_kept = vv_lanes_where(states, both, both);
         __m128i changed = _mm_or_si128(_mm_andnot_si128(cleared, states), new_generation);
-        store_states(
+        vv_lanes_store(
             pool, index,
             _mm_or_si128(_mm_and_si128(is_kept, changed), _mm_andnot_si128(is_kept, states)));
-        unsigned kept_mask = (unsigned)_mm_movemask_epi8(is_kept);
-        unsigned tracked_mask = (unsigned)_mm_movemask_epi8(_mm_slli_epi16(states, 7));
-        kept.reached_count += bit_count(kept_mask & tracked_mask);
-        kept.trash_count += bit_count(mask & ~kept_mask);
+        unsigned kept_mask = vv_lanes_mask(is_kept);
+        unsigned tracked_mask = vv_lanes_mask(_mm_slli_epi16(states, 7));
+        kept.reached_count += vv_lanes_count(kept_mask & tracked_mask);
+        kept.trash_count += vv_lanes_count(mask & ~kept_mask);
     }
     return kept;
 }
@@ -454,8 +378,8 @@ void vv_collect_each_trash(varve_world *world,
     }
     for (size_t place = 0; place < world->trash.count; place++) {
         struct vv_object_pool *pool = world->trash.items[place];
-        for (uint32_t index = 0; index < pool->carved_count; index += LANES) {
-            unsigned mask = candidates_of(load_states(pool, index));
+        for (uint32_t index = 0; index < pool->carved_count; index += VV_LANES) {
+            unsigned mask = vv_lanes_mask(vv_lanes_load(pool, index));
             for (; mask != 0; mask &= mask - 1) {
                 uint32_t block = index + vv_lowest_bit(mask);
                 if ((pool->states[block] & VV_STATE_CANDIDATE) == 0) continue; /* died meanwhile */

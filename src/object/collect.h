@@ -18,7 +18,6 @@
 #include "object/world.h"
 
 #define VV_MARK_STACK_COUNT 32768u
-#define VV_EDGE_RING_COUNT 32u /* edges on their way: so long a prefetch takes */
 
 struct vv_collection {
     varve_world *world;

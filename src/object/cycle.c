@@ -2,6 +2,7 @@
 #include "object/cycle.h"
 
 #include "object/builtin.h"
+#include "object/lanes.h"
 #include "object/traverse.h"
 #include "object/weak.h"
 #include "object/weak_table.h"
@@ -99,13 +100,15 @@ int vv_edge_at(varve_object *object, size_t edge, varve_object **out_child) {
 
 /* --- suspects --- */
 
+#define TRACKED_SUSPECT (VV_STATE_TRACKED | VV_STATE_SUSPECT)
+#define GREY (TRACKED_SUSPECT | VV_STATE_REACHED)
+
 static bool is_suspect_state(uint8_t state) {
-    const uint8_t both = VV_STATE_TRACKED | VV_STATE_SUSPECT;
-    return (state & both) == both;
+    return (state & TRACKED_SUSPECT) == TRACKED_SUSPECT;
 }
 
 static bool is_grey(uint8_t state) {
-    return is_suspect_state(state) && (state & VV_STATE_REACHED) != 0;
+    return (state & GREY) == GREY;
 }
 
 bool vv_cycle_is_suspect(const struct vv_gc_cycle *cycle, const varve_object *object) {
@@ -119,34 +122,43 @@ bool vv_cycle_is_suspect(const struct vv_gc_cycle *cycle, const varve_object *ob
 }
 
 static void choose_in_pool(struct vv_gc_cycle *cycle, struct vv_object_pool *pool) {
-    for (uint32_t block = 0; block < pool->carved_count; block++) {
-        uint8_t *state = &pool->states[block];
-        if ((*state & VV_STATE_TRACKED) == 0) continue;
-        *state &= (uint8_t) ~(VV_STATE_SUSPECT | VV_STATE_REACHED);
-        if (vv_state_generation(*state) != 2) continue;
-        *state |= VV_STATE_SUSPECT;
-        pool->refs[block] = 0;
-        cycle->visited_count++;
+    const unsigned care = VV_STATE_TRACKED | VV_STATE_GENERATION;
+    const unsigned oldest = VV_STATE_TRACKED | 2u << VV_STATE_GENERATION_SHIFT;
+    const __m128i former = vv_lanes_all(VV_STATE_SUSPECT | VV_STATE_REACHED);
+    for (uint32_t index = 0; index < pool->carved_count; index += VV_LANES) {
+        __m128i states = vv_lanes_load(pool, index);
+        __m128i chosen = vv_lanes_where(states, care, oldest);
+        __m128i tracked = vv_lanes_where(states, VV_STATE_TRACKED, VV_STATE_TRACKED);
+        states = _mm_andnot_si128(_mm_and_si128(tracked, former), states);
+        states = _mm_or_si128(states, _mm_and_si128(chosen, vv_lanes_all(VV_STATE_SUSPECT)));
+        vv_lanes_store(pool, index, states);
+        unsigned mask = vv_lanes_mask(chosen);
+        vv_lanes_zero_refs(pool, index, mask, cycle->world->dying != NULL);
+        cycle->visited_count += vv_lanes_count(mask);
     }
 }
 
 static void find_roots_in_pool(struct vv_gc_cycle *cycle, struct vv_object_pool *pool) {
-    for (uint32_t block = 0; block < pool->carved_count; block++) {
-        if (!is_suspect_state(pool->states[block])) continue;
-        if (pool->refs[block] != 0) {
-            pool->states[block] |= VV_STATE_REACHED;
-        } else {
-            cycle->white_count++;
-        }
+    for (uint32_t index = 0; index < pool->carved_count; index += VV_LANES) {
+        __m128i states = vv_lanes_load(pool, index);
+        __m128i suspects = vv_lanes_where(states, TRACKED_SUSPECT, TRACKED_SUSPECT);
+        if (vv_lanes_mask(suspects) == 0) continue;
+        __m128i white = _mm_and_si128(suspects, vv_lanes_without_refs(pool, index));
+        __m128i roots = _mm_andnot_si128(white, suspects);
+        states = _mm_or_si128(states, _mm_and_si128(roots, vv_lanes_all(VV_STATE_REACHED)));
+        vv_lanes_store(pool, index, states);
+        cycle->white_count += vv_lanes_count(vv_lanes_mask(white));
     }
 }
 
-/* --- subtract and mark: what is done with a target --- */
+/* --- marking a target --- */
 
-static inline void subtract_one(varve_object *target) {
-    struct vv_object_pool *pool = vv_object_pool_of(target);
-    uint32_t index = vv_object_index(pool, target);
-    if (is_suspect_state(pool->states[index])) pool->refs[index]--;
+static inline void push_grey(struct vv_gc_cycle *cycle, varve_object *object) {
+    if (cycle->stack_count < VV_MARK_STACK_COUNT) {
+        cycle->stack[cycle->stack_count++] = object;
+    } else {
+        cycle->overflowed = true;
+    }
 }
 
 static inline void reach_one(struct vv_gc_cycle *cycle, varve_object *target) {
@@ -158,57 +170,31 @@ static inline void reach_one(struct vv_gc_cycle *cycle, varve_object *target) {
     if (cycle->white_count > 0) cycle->white_count--;
     size_t place = pool->cycle_place - 1;
     bool ahead = place != cycle->place ? place > cycle->place : index >= cycle->block;
-    if (ahead) return;
-    if (cycle->stack_count < VV_MARK_STACK_COUNT) {
-        cycle->stack[cycle->stack_count++] = target;
-    } else {
-        cycle->overflowed = true;
-    }
-}
-
-VV_INLINE varve_object *exchange_in_ring(struct vv_gc_cycle *cycle, varve_object *target) {
-    struct vv_object_pool *pool = vv_object_pool_of(target);
-    uint32_t index = vv_object_index(pool, target);
-    __builtin_prefetch(&pool->states[index], 1);
-    if (cycle->phase == VV_CYCLE_SUBTRACT) __builtin_prefetch(&pool->refs[index], 1);
-    varve_object **place = &cycle->ring[cycle->ring_at++ % VV_EDGE_RING_COUNT];
-    varve_object *oldest = *place;
-    *place = target;
-    return oldest;
-}
-
-VV_INLINE int subtract_edge(varve_object *child, void *argument) {
-    varve_object *oldest = exchange_in_ring(argument, child);
-    if (oldest != NULL) subtract_one(oldest);
-    return 0;
+    if (!ahead) push_grey(cycle, target);
 }
 
 VV_INLINE int mark_edge(varve_object *child, void *argument) {
-    varve_object *oldest = exchange_in_ring(argument, child);
-    if (oldest != NULL) reach_one(argument, oldest);
+    struct vv_gc_cycle *cycle = argument;
+    __builtin_prefetch(vv_object_state(child), 1);
+    varve_object *oldest = vv_edge_ring_put(&cycle->ring, child);
+    if (oldest != NULL) reach_one(cycle, oldest);
     return 0;
 }
 
-/* Objects may die between slices, so nothing stays in the ring. */
 static void flush_ring(struct vv_gc_cycle *cycle) {
-    for (uint32_t slot = 0; slot < VV_EDGE_RING_COUNT; slot++) {
-        varve_object *target = cycle->ring[slot];
-        cycle->ring[slot] = NULL;
-        if (target == NULL) continue;
-        if (cycle->phase == VV_CYCLE_SUBTRACT) {
-            subtract_one(target);
-        } else {
-            reach_one(cycle, target);
-        }
-    }
+    varve_object *target;
+    while ((target = vv_edge_ring_take(&cycle->ring)) != NULL) reach_one(cycle, target);
 }
+
+/* --- showing edges --- */
 
 /* Shows the references of an object from cycle->edge on. False: the time is over before the end. */
 static bool show_edges(struct vv_gc_cycle *cycle, varve_object *object, struct vv_budget *budget) {
-    varve_visit visit = cycle->phase == VV_CYCLE_SUBTRACT ? subtract_edge : mark_edge;
+    bool subtracts = cycle->phase == VV_CYCLE_SUBTRACT;
     varve_object *child;
     for (; vv_edge_at(object, cycle->edge, &child) != 0; cycle->edge++) {
-        if (child != NULL) visit(child, cycle);
+        if (child != NULL && subtracts) vv_subtract_edge(child, &cycle->subtraction);
+        if (child != NULL && !subtracts) mark_edge(child, cycle);
         if (cycle->edge % VV_EDGE_STRETCH != 0) continue;
         vv_budget_look(budget);
         if (vv_budget_is_spent(budget)) {
@@ -222,23 +208,24 @@ static bool show_edges(struct vv_gc_cycle *cycle, varve_object *object, struct v
 
 /* --- subtract --- */
 
+static bool subtract_object(struct vv_gc_cycle *cycle, struct vv_object_pool *pool,
+                            struct vv_budget *budget) {
+    varve_object *object = vv_object_at(pool, cycle->block);
+    if (cycle->edge == 0) pool->refs[cycle->block] += object->refcount;
+    if (vv_edge_count(object) > VV_EDGE_STRETCH) return show_edges(cycle, object, budget);
+    cycle->edge = 0; /* it may have shrunk meanwhile */
+    vv_traverse_inline(object, cycle->world->types, false, vv_subtract_edge, &cycle->subtraction);
+    return true;
+}
+
 static bool subtract_in_pool(struct vv_gc_cycle *cycle, struct vv_object_pool *pool,
                              struct vv_budget *budget) {
-    struct varve_type *const *types = cycle->world->types;
     for (; cycle->block < pool->carved_count; cycle->block++) {
-        uint32_t block = cycle->block;
-        if (!is_suspect_state(pool->states[block])) {
+        if (!is_suspect_state(pool->states[cycle->block])) {
             cycle->edge = 0;
             continue;
         }
-        varve_object *object = vv_object_at(pool, block);
-        if (cycle->edge == 0) pool->refs[block] += object->refcount;
-        if (vv_edge_count(object) > VV_EDGE_STRETCH) {
-            if (!show_edges(cycle, object, budget)) return false;
-        } else {
-            cycle->edge = 0; /* it may have shrunk meanwhile */
-            vv_traverse_inline(object, types, false, subtract_edge, cycle);
-        }
+        if (!subtract_object(cycle, pool, budget)) return false;
         if (vv_budget_is_spent(budget)) {
             cycle->block++;
             return false;
@@ -285,30 +272,68 @@ static bool finish_large(struct vv_gc_cycle *cycle, struct vv_budget *budget) {
     return true;
 }
 
-/* Prefetching makes sense for objects that are some steps away. */
+/* The next grey object of the stack; NULL: there is none. */
+static varve_object *pop_grey(struct vv_gc_cycle *cycle) {
+    while (cycle->stack_count > 0) {
+        varve_object *object = cycle->stack[--cycle->stack_count];
+        bool is_old = cycle->stack_count < cycle->old_count;
+        if (is_old) cycle->old_count = cycle->stack_count;
+        if (is_old && !vv_cycle_is_suspect(cycle, object)) continue; /* died meanwhile */
+        if (is_grey(*vv_object_state(object))) return object;        /* else the scan has done it */
+    }
+    return NULL;
+}
+
+/* Objects whose cache lines are on their way, between the stack and their turn. */
 #define NEAR_COUNT 8u
 
+/* Empties the stack and the ring. False: the time is over before that. */
 static bool drain(struct vv_gc_cycle *cycle, struct vv_budget *budget) {
-    for (;;) {
+    varve_object *near[NEAR_COUNT];
+    unsigned first = 0, count = 0;
+    bool in_time = true;
+    while (in_time) {
         if (cycle->stack_count == 0) flush_ring(cycle);
-        if (cycle->stack_count == 0) return true;
-        if (cycle->stack_count > NEAR_COUNT) {
-            __builtin_prefetch(cycle->stack[cycle->stack_count - NEAR_COUNT]);
+        varve_object *next = count < NEAR_COUNT ? pop_grey(cycle) : NULL;
+        if (next != NULL) {
+            __builtin_prefetch(next);
+            __builtin_prefetch((const char *)next + VV_CACHE_LINE_BYTES - 1);
+            near[(first + count++) % NEAR_COUNT] = next;
+        } else if (count > 0) {
+            varve_object *object = near[first];
+            first = (first + 1) % NEAR_COUNT;
+            count--;
+            in_time = blacken(cycle, object, budget) && !vv_budget_is_spent(budget);
+        } else {
+            return true;
         }
-        varve_object *object = cycle->stack[--cycle->stack_count];
-        if (!vv_cycle_is_suspect(cycle, object)) continue; /* died, or done by the scan */
-        if (!blacken(cycle, object, budget) || vv_budget_is_spent(budget)) return false;
     }
+    for (; count > 0; count--, first = (first + 1) % NEAR_COUNT) push_grey(cycle, near[first]);
+    return false;
+}
+
+/* Blackens the grey ones of 16. What becomes grey among them meanwhile goes on the stack, as if the
+ * scan were past them; a slice that ends in between looks at the 16 again. */
+static bool mark_lanes(struct vv_gc_cycle *cycle, struct vv_object_pool *pool,
+                       struct vv_budget *budget) {
+    uint32_t first = cycle->block;
+    __m128i grey = vv_lanes_where(vv_lanes_load(pool, first), GREY, GREY);
+    cycle->block += VV_LANES;
+    for (unsigned mask = vv_lanes_mask(grey); mask != 0; mask &= mask - 1) {
+        varve_object *object = vv_object_at(pool, first + vv_lowest_bit(mask));
+        if (!blacken(cycle, object, budget) || vv_budget_is_spent(budget)) {
+            cycle->block = first;
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool mark_in_pool(struct vv_gc_cycle *cycle, struct vv_object_pool *pool,
                          struct vv_budget *budget) {
     while (cycle->block < pool->carved_count) {
-        uint32_t block = cycle->block++;
-        if (!is_grey(pool->states[block])) continue;
-        if (!blacken(cycle, vv_object_at(pool, block), budget)) return false;
+        if (!mark_lanes(cycle, pool, budget)) return false;
         if (cycle->stack_count > VV_EDGE_RING_COUNT && !drain(cycle, budget)) return false;
-        if (vv_budget_is_spent(budget)) return false;
     }
     return true;
 }
@@ -349,7 +374,17 @@ static bool end_mark(struct vv_gc_cycle *cycle, struct vv_budget *budget) {
     return true;
 }
 
+/* Objects may die between slices, so no target stays on its way. */
+static void settle(struct vv_gc_cycle *cycle) {
+    if (cycle->phase == VV_CYCLE_SUBTRACT) {
+        vv_subtraction_settle(&cycle->subtraction);
+    } else {
+        flush_ring(cycle);
+    }
+}
+
 void vv_cycle_mark_slice(struct vv_gc_cycle *cycle, struct vv_budget *budget) {
+    cycle->old_count = cycle->stack_count;
     while (cycle->phase < VV_CYCLE_GATHER) {
         if (cycle->phase == VV_CYCLE_MARK && !finish_large(cycle, budget)) break;
         if (cycle->place < cycle->pool_count) {
@@ -362,23 +397,26 @@ void vv_cycle_mark_slice(struct vv_gc_cycle *cycle, struct vv_budget *budget) {
         } else if (cycle->phase == VV_CYCLE_MARK) {
             if (!end_mark(cycle, budget)) break;
         } else {
-            flush_ring(cycle);
+            settle(cycle);
             next_phase(cycle);
         }
         if (vv_budget_is_spent(budget)) break;
     }
-    flush_ring(cycle);
+    settle(cycle);
 }
 
 /* --- gather --- */
 
 static int gather_in_pool(struct vv_gc_cycle *cycle, struct vv_object_pool *pool) {
-    for (uint32_t block = 0; block < pool->carved_count; block++) {
-        if (!is_suspect_state(pool->states[block]) || is_grey(pool->states[block])) continue;
-        if (cycle->suspect_count == cycle->white_count) return -ENOMEM; /* cannot be */
-        struct vv_suspect *suspect = &cycle->suspects[cycle->suspect_count++];
-        *suspect = (struct vv_suspect){vv_object_at(pool, block), 0};
-        pool->refs[block] = (uint32_t)cycle->suspect_count;
+    for (uint32_t index = 0; index < pool->carved_count; index += VV_LANES) {
+        __m128i white = vv_lanes_where(vv_lanes_load(pool, index), GREY, TRACKED_SUSPECT);
+        for (unsigned mask = vv_lanes_mask(white); mask != 0; mask &= mask - 1) {
+            if (cycle->suspect_count == cycle->white_count) return -ENOMEM; /* cannot be */
+            uint32_t block = index + vv_lowest_bit(mask);
+            cycle->suspects[cycle->suspect_count++] =
+                (struct vv_suspect){vv_object_at(pool, block), 0};
+            pool->refs[block] = (uint32_t)cycle->suspect_count;
+        }
     }
     return 0;
 }

@@ -2,12 +2,12 @@
  * object/cycle.h - collecting the oldest generation in slices, while the program runs in between.
  *
  *   choose     all objects of generation 2 are suspects; refs = 0
- *   subtract   refs[o] += reference count, refs[t] -= 1 for each edge o -> t between suspects
+ *   subtract   refs[o] += reference count of o, refs[t] -= 1 for each edge o -> t
  *   roots      refs != 0: reached
- *   mark       what a reached object refers to is reached; it is no suspect any more when all that
- * it refers to has been shown gather     the suspects that are left become an array order      its
- * strongly connected components, sources first (object/component.h) free       some components at a
- * time: checked again, exactly and in one slice, and freed
+ *   mark       what a reached object refers to is reached; shown, it is no suspect any more
+ *   gather     the suspects that are left become an array
+ *   order      its strongly connected components, sources first (object/component.h)
+ *   free       some components at a time: checked again, exactly and in one slice, and freed
  *
  * Why this is right. Garbage is out of the program's reach, so nothing about it changes between the
  * slices: what was garbage when the cycle began has refs == 0 and is not reached, and is found.
@@ -20,6 +20,7 @@
 #define VV_OBJECT_CYCLE_H
 
 #include "object/collect.h"
+#include "object/subtract.h"
 
 enum vv_cycle_phase {
     VV_CYCLE_CHOOSE,
@@ -45,11 +46,12 @@ struct vv_gc_cycle {
     size_t pool_count;
     size_t place; /* where the current phase has come to: pool, */
     uint32_t block;
-    size_t edge; /* and edge of an object that is too large for one slice */
-    varve_object *ring[VV_EDGE_RING_COUNT]; /* targets on their way; empty between slices */
-    uint32_t ring_at;
-    varve_object **stack; /* own; grey objects behind the place, some of them dead meanwhile */
+    size_t edge;                       /* and edge of an object that is too large for one slice */
+    struct vv_subtraction subtraction; /* settled between slices */
+    struct vv_edge_ring ring;          /* marking; empty between slices */
+    varve_object **stack;              /* own; grey objects behind the place */
     size_t stack_count;
+    size_t old_count; /* of the stack, from its bottom: of earlier slices, may be dead */
     bool overflowed;
     varve_object *large;         /* grey object that is being shown */
     size_t white_count;          /* at most so many suspects are not reached */

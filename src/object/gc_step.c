@@ -59,6 +59,7 @@ static struct vv_gc_cycle *cycle_new(varve_world *world) {
     struct vv_gc_cycle *cycle = vv_world_allocate(world, sizeof *cycle);
     if (cycle == NULL) return NULL;
     *cycle = (struct vv_gc_cycle){.world = world};
+    vv_subtraction_begin(&cycle->subtraction);
     cycle->pools = vv_world_allocate(world, world->pools.count * sizeof cycle->pools[0]);
     cycle->stack = vv_world_allocate(world, VV_MARK_STACK_COUNT * sizeof cycle->stack[0]);
     if (cycle->pools == NULL || cycle->stack == NULL) {

@@ -6,27 +6,19 @@
  * first the references to what lives are ended and the memory outside of blocks is freed, in order
  * of address; then the blocks are given back, whole pools without looking at them. */
 #include "object/builtin.h"
+#include "object/edge_ring.h"
 #include "object/gc_inner.h"
 #include "object/traverse.h"
 
-/* References that wait for the state of their target to come, oldest first. */
-struct release {
-    varve_object *ring[VV_EDGE_RING_COUNT];
-    uint32_t at;
-};
-
 static inline void end_unless_trash(varve_object *object) {
-    if (object == NULL || (*vv_object_state(object) & VV_STATE_CANDIDATE) != 0) return;
+    if ((*vv_object_state(object) & VV_STATE_CANDIDATE) != 0) return;
     varve_decref(object);
 }
 
 VV_INLINE int release_reference(varve_object *child, void *argument) {
-    struct release *release = argument;
     __builtin_prefetch(vv_object_state(child));
-    varve_object **place = &release->ring[release->at++ % VV_EDGE_RING_COUNT];
-    varve_object *oldest = *place;
-    *place = child;
-    end_unless_trash(oldest);
+    varve_object *oldest = vv_edge_ring_put(argument, child);
+    if (oldest != NULL) end_unless_trash(oldest);
     return 0;
 }
 
@@ -48,13 +40,13 @@ static void release_outer(varve_world *world, varve_object *object) {
 
 struct release_pass {
     varve_world *world;
-    struct release release;
+    struct vv_edge_ring ring; /* references that wait for the state of their target */
 };
 
 static void release_object(varve_object *object, void *argument) {
     struct release_pass *pass = argument;
     vv_traverse_inline(object, pass->world->types, /* with_classes */ true, release_reference,
-                       &pass->release);
+                       &pass->ring);
     release_outer(pass->world, object);
 }
 
@@ -91,11 +83,8 @@ void vv_trash_free(varve_world *world) {
     size_t freed_count = 0;
     world->frees_in_bulk = true; /* references that end may run code of the program */
     vv_collect_each_trash(world, release_object, &pass);
-    for (uint32_t slot = 0; slot < VV_EDGE_RING_COUNT; slot++) {
-        varve_object *object = pass.release.ring[slot];
-        pass.release.ring[slot] = NULL;
-        end_unless_trash(object);
-    }
+    varve_object *object;
+    while ((object = vv_edge_ring_take(&pass.ring)) != NULL) end_unless_trash(object);
     if (world->trash_objects == NULL) freed_count = give_whole_pools(world);
     vv_collect_each_trash(world, give_object, &freed_count);
     world->frees_in_bulk = false;
