@@ -40,7 +40,8 @@ static void look_at(struct vv_ahead *ahead, const struct vv_store_name *store) {
 }
 
 static void pass(struct vv_ahead *ahead) {
-    struct vv_stores stores = vv_stores_list(ahead->folder);
+    struct vv_stores stores;
+    vv_stores_list(ahead->folder, &stores); /* what is left out, nobody looks up ahead */
     for (unsigned index = 0; index < stores.count && !ahead->is_ending; index++) {
         look_at(ahead, &stores.names[index]);
     }

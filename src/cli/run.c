@@ -250,14 +250,24 @@ static void print_summary(const struct run *run) {
 
 static int finish(struct run *run) {
     int code = vv_exit_code(run->status);
-    struct vv_stores stores = vv_stores_list(run->folder);
+    struct vv_stores stores;
+    int error = vv_stores_list(run->folder, &stores);
+    if (error == 0 && run->symbols == NULL) error = -ENOMEM;
+    if (error != 0) {
+        vv_stores_free(&stores);
+        fprintf(
+            stderr,
+            "varve: cannot make captures: %s. The traces are in %s, and varve report reads them "
+            "there\n",
+            strerror(-error), run->folder);
+        return VV_EXIT_OWN;
+    }
     if (stores.count == 0) {
         fprintf(stderr, "varve: the program left no trace: it may have cleared LD_PRELOAD from the "
                         "environment, or not use the C library\n");
         remove_folder(run->folder);
         return code != 0 ? code : VV_EXIT_OWN;
     }
-    if (run->symbols == NULL) return VV_EXIT_OWN;
     convert_all(run, &stores);
     vv_stores_free(&stores);
     if (!run->quiet) print_summary(run);

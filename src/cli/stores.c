@@ -2,6 +2,7 @@
 #include "cli/stores.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,29 +19,36 @@ static bool read_name(const char *name, struct vv_store_name *out) {
     return sscanf(name, "%u-%u.store%n", &out->process, &out->image, &end) == 2 && end != 0;
 }
 
-static bool add(struct vv_stores *stores, const struct vv_store_name *name) {
+static int add(struct vv_stores *stores, const struct vv_store_name *name) {
     struct vv_store_name *grown = realloc(stores->names, (stores->count + 1) * sizeof *grown);
-    if (grown == NULL) return false;
+    if (grown == NULL) return -ENOMEM;
     stores->names = grown;
     stores->names[stores->count++] = *name;
-    return true;
+    return 0;
 }
 
-struct vv_stores vv_stores_list(const char *folder) {
-    struct vv_stores stores = {.count = 0};
-    struct vv_store_name name;
+static int read_folder(const char *folder, struct vv_stores *stores) {
     DIR *directory = opendir(folder);
+    if (directory == NULL) return errno == ENOENT ? 0 : -errno;
+    struct vv_store_name name;
     const struct dirent *entry;
-    while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        if (read_name(entry->d_name, &name) && !add(&stores, &name)) break;
+    int error = 0;
+    while (error == 0 && (errno = 0, entry = readdir(directory)) != NULL) {
+        if (read_name(entry->d_name, &name)) error = add(stores, &name);
     }
-    if (directory != NULL) closedir(directory);
-    if (stores.count > 0) qsort(stores.names, stores.count, sizeof *stores.names, by_process);
-    for (unsigned index = 0; index + 1 < stores.count; index++) {
-        stores.names[index].is_last =
-            stores.names[index].process != stores.names[index + 1].process;
+    if (error == 0) error = -errno;
+    closedir(directory);
+    return error;
+}
+
+int vv_stores_list(const char *folder, struct vv_stores *out) {
+    *out = (struct vv_stores){.count = 0};
+    int error = read_folder(folder, out);
+    if (out->count > 0) qsort(out->names, out->count, sizeof *out->names, by_process);
+    for (unsigned index = 0; index + 1 < out->count; index++) {
+        out->names[index].is_last = out->names[index].process != out->names[index + 1].process;
     }
-    return stores;
+    return error;
 }
 
 void vv_stores_free(struct vv_stores *stores) {

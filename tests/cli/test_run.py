@@ -342,6 +342,15 @@ def no_folder_is_left_behind():
     assert not os.path.exists(folder), folder
 
 
+@claim
+def a_folder_that_cannot_be_read_is_named():
+    result = varve("run", "--", "sh", "-c",
+                   "rm -r $VARVE_TRACE && touch $VARVE_TRACE && echo $VARVE_TRACE").must(125)
+    folder = result.out.strip()
+    contains(result.err, f"cannot make captures: Not a directory. The traces are in {folder}")
+    os.unlink(folder)
+
+
 FAMILY = """
 #include <stdlib.h>
 #include <sys/wait.h>
