@@ -21,10 +21,11 @@ struct vv_bounds {
 /* Before a walk that begins at `stack_pointer`. */
 void vv_bounds_enter_slow(struct vv_bounds *bounds, uintptr_t stack_pointer);
 
-static inline void vv_bounds_enter(struct vv_bounds *bounds, uintptr_t stack_pointer) {
-    if (vv_unlikely(stack_pointer < bounds->low || stack_pointer >= bounds->high)) {
-        vv_bounds_enter_slow(bounds, stack_pointer);
-    }
+/* True: the bounds have changed. */
+static inline bool vv_bounds_enter(struct vv_bounds *bounds, uintptr_t stack_pointer) {
+    if (vv_likely(stack_pointer >= bounds->low && stack_pointer < bounds->high)) return false;
+    vv_bounds_enter_slow(bounds, stack_pointer);
+    return true;
 }
 
 /* Whether the page of `address` and everything down to the stack in use is readable; widens it. */

@@ -158,9 +158,14 @@ static VV_NOINLINE uint32_t count_before_change(const struct vv_stack *stack, ui
     return count;
 }
 
+/* Whether the way up is the same if the rule is. */
+static inline bool is_same_place(const struct vv_stack_frame *remembered,
+                                 const struct position *at) {
+    return remembered->sp == at->sp && (!remembered->needs_bp || remembered->bp == at->bp);
+}
+
 static inline bool is_same(const struct vv_stack_frame *remembered, const struct position *at) {
-    return remembered->sp == at->sp && remembered->pc == at->pc &&
-           (!remembered->needs_bp || remembered->bp == at->bp);
+    return remembered->pc == at->pc && is_same_place(remembered, at);
 }
 
 /* Cuts the memory back to what may still be met from a position outwards. True: the innermost frame
@@ -336,20 +341,31 @@ static inline struct position begin_walk(struct vv_stack *stack, const struct vv
     struct position leaf = {.pc = (uintptr_t)request->frame[1],
                             .sp = (uintptr_t)(request->frame + 2),
                             .bp = (uintptr_t)request->frame[0]};
-    vv_bounds_enter(&stack->bounds, leaf.sp);
-    /* The memory may be of another stack than this one, which may be gone. */
-    if (vv_unlikely(stack->count > 0 && stack->frames[0].sp > stack->bounds.high)) {
-        forget_frames(stack);
+    if (vv_bounds_enter(&stack->bounds, leaf.sp) && stack->count > 0 &&
+        stack->frames[0].sp > stack->bounds.high) {
+        forget_frames(stack); /* they are of another stack, which may be gone */
     }
     return leaf;
 }
 
-/* Whether this is the very stack of the last allocation. */
-static inline bool is_last_stack(struct vv_stack *stack, const struct position *leaf,
-                                 enum vv_api api) {
-    const struct vv_stack_frame *last = &stack->frames[stack->count];
-    return stack->leaf_site != 0 && stack->leaf_api == api && is_same(last, leaf) &&
-           hold(stack->checks, last->check_end);
+static inline uint32_t keep_leaf(struct vv_stack *stack, enum vv_api api, uint32_t site) {
+    stack->leaf_api = api;
+    stack->leaf_site = site;
+    return site;
+}
+
+/* The site if the stack is that of the last allocation but for where its innermost function stands;
+ * else 0. */
+static inline uint32_t site_in_last_frame(struct vv_stack *stack, const struct position *leaf,
+                                          enum vv_api api) {
+    struct vv_stack_frame *last = &stack->frames[stack->count];
+    if (stack->leaf_site == 0 || !is_same_place(last, leaf)) return 0;
+    bool is_same_call = last->pc == leaf->pc;
+    if (!is_same_call && rule_of(stack, leaf->pc) != stack->leaf_rule) return 0;
+    if (!hold(stack->checks, last->check_end)) return 0;
+    if (is_same_call && stack->leaf_api == api) return stack->leaf_site;
+    last->pc = leaf->pc;
+    return keep_leaf(stack, api, leaf_site(stack, leaf->pc, api, stack->leaf_parent));
 }
 
 /* Only the innermost frames: nothing is remembered, since every frame is another one's outermost.
@@ -396,9 +412,10 @@ vv_stack_site(struct vv_stack *stack, const struct vv_request *request, uint32_t
     if (vv_unlikely(depth_limit != 0)) {
         return cut_site(stack, request, &leaf, (uint32_t)vv_min(depth_limit, WALK_LIMIT));
     }
-    if (vv_likely(is_last_stack(stack, &leaf, request->api))) {
+    uint32_t site = site_in_last_frame(stack, &leaf, request->api);
+    if (vv_likely(site != 0)) {
         vv_audit(check_memory(stack, &leaf));
-        return stack->leaf_site;
+        return site;
     }
     stack->leaf_site = 0;
     uint32_t count;
@@ -418,9 +435,10 @@ vv_stack_site(struct vv_stack *stack, const struct vv_request *request, uint32_t
         node = remember(stack, count, outermost_node(WALK_CUT));
     }
     vv_audit(end == WALK_CUT ? NULL : check_memory(stack, &leaf));
-    uint32_t site = leaf_site(stack, leaf.pc, request->api, node);
-    stack->leaf_api = request->api;
-    stack->leaf_site = end == WALK_CUT ? 0 : site;
+    site = leaf_site(stack, leaf.pc, request->api, node);
+    stack->leaf_rule = stack->fresh[0].rule;
+    stack->leaf_parent = node;
+    keep_leaf(stack, request->api, end == WALK_CUT ? 0 : site);
     return site;
 }
 

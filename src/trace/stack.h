@@ -73,6 +73,8 @@ struct vv_stack {
     struct vv_check *checks;
     uint32_t count;
     enum vv_api leaf_api;
+    vv_rule leaf_rule;
+    vv_node_number leaf_parent;
     uint32_t leaf_site;       /* 0: no leaf is remembered */
     unsigned generation;      /* of the modules */
     uint64_t generation_bits; /* the same, as it stands in a frame of the trie */
