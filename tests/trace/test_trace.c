@@ -7,6 +7,7 @@
 #include "varve/snapshot.h"
 
 #include <errno.h>
+#include <execinfo.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -317,6 +318,61 @@ TEST(a_limit_cuts_stacks) {
     CHECK_EQ(varve_trace_of(block, addresses, 100), 2);
     CHECK_EQ(current_bytes(), 40);
     varve_free(block);
+}
+
+#define WALK_FRAMES_MAX 64
+
+static void *walked[WALK_FRAMES_MAX]; /* as the C library sees the stack of walk_and_allocate() */
+static int walked_count;
+static unsigned walked_site;
+
+static __attribute__((noinline)) void *walk_and_allocate(unsigned site) {
+    void *block;
+    walked_count = backtrace(walked, WALK_FRAMES_MAX);
+    walked_site = site;
+    switch (site) {
+    case 0: block = varve_malloc(10); break;
+    case 1: block = varve_malloc(11); break;
+    case 2: block = varve_calloc(1, 12); break;
+    default: block = varve_realloc(NULL, 13); break;
+    }
+    __asm__ volatile("" : "+r"(block));
+    return block;
+}
+
+static __attribute__((noinline)) void *walk_from_here(unsigned caller, unsigned site) {
+    void *block = (caller & 1) != 0 ? walk_and_allocate(site) : walk_and_allocate(site ^ 1);
+    __asm__ volatile("" : "+r"(block));
+    return block;
+}
+
+static __attribute__((noinline)) void *walk_from_there(unsigned caller, unsigned site) {
+    void *block = (caller & 1) != 0 ? walk_and_allocate(site ^ 2) : walk_and_allocate(site);
+    __asm__ volatile("" : "+r"(block));
+    return block;
+}
+
+TEST(stacks_that_differ_in_one_call_are_told_apart) {
+    unsigned random = (unsigned)test_seed(7);
+    void *call_of_site[4] = {NULL};
+    walk_from_here(0, 0); /* backtrace() allocates when it is called first */
+    REQUIRE(varve_trace_start(0) == 0);
+    for (int round = 0; round < 20000; round++) {
+        random = random * 1103515245 + 12345;
+        unsigned caller = random >> 16 & 3, site = random >> 20 & 3;
+        void *block = caller < 2 ? walk_from_here(caller, site) : walk_from_there(caller, site);
+        void *addresses[WALK_FRAMES_MAX];
+        REQUIRE(varve_trace_of(block, addresses, WALK_FRAMES_MAX) == walked_count);
+        for (int index = 1; index < walked_count; index++) {
+            REQUIRE(addresses[index] == walked[index]);
+        }
+        void **call = &call_of_site[walked_site];
+        if (*call == NULL) *call = addresses[0];
+        REQUIRE(*call == addresses[0]);
+        varve_free(block);
+    }
+    for (unsigned site = 1; site < 4; site++) CHECK(call_of_site[site] != call_of_site[site - 1]);
+    CHECK(call_of_site[0] != call_of_site[2] && call_of_site[1] != call_of_site[3]);
 }
 
 /* --- fork --- */
