@@ -375,6 +375,39 @@ TEST(stacks_that_differ_in_one_call_are_told_apart) {
     CHECK(call_of_site[0] != call_of_site[2] && call_of_site[1] != call_of_site[3]);
 }
 
+/* Two ways to the same depth. On the second, the words that the first one read on its way up still
+ * lie where they were, as what the compiler calls padding. */
+#define ASSEMBLER_CALL(name, room, callee)                                                         \
+    ".type " name ", @function\n" name ":\n.cfi_startproc\nsub $" room ", %rsp\n"                  \
+    ".cfi_adjust_cfa_offset " room "\ncall " callee "\nadd $" room ", %rsp\n"                      \
+    ".cfi_adjust_cfa_offset -" room "\nret\n.cfi_endproc\n.size " name ", . - " name "\n"
+
+__asm__(".text\n" ASSEMBLER_CALL("narrow", "8", "varve_malloc@PLT") /* */
+        ASSEMBLER_CALL("wide", "24", "varve_malloc@PLT")            /* */
+        ASSEMBLER_CALL("by_way_of_narrow", "24", "narrow")          /* */
+        ASSEMBLER_CALL("by_way_of_wide", "8", "wide"));
+
+void *by_way_of_narrow(size_t byte_count);
+void *by_way_of_wide(size_t byte_count);
+
+static __attribute__((noinline)) void *take(void *(*way)(size_t)) {
+    void *block = way(10);
+    __asm__ volatile("" : "+r"(block));
+    return block;
+}
+
+TEST(a_stack_whose_words_are_those_of_another_is_told_apart) {
+    void *(*const ways[])(size_t) = {by_way_of_narrow, by_way_of_wide};
+    void *blocks[6], *addresses[2] = {NULL};
+    REQUIRE(varve_trace_start(0) == 0);
+    for (unsigned index = 0; index < 6; index++) blocks[index] = take(ways[index % 2]);
+    for (unsigned index = 0; index < 6; index++) {
+        REQUIRE(varve_trace_of(blocks[index], addresses, 2) > 2);
+        CHECK((uintptr_t)addresses[1] - (uintptr_t)ways[index % 2] < 16);
+        varve_free(blocks[index]);
+    }
+}
+
 /* --- fork --- */
 
 TEST(a_child_goes_on_with_what_its_parent_had) {
