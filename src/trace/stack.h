@@ -15,6 +15,9 @@
  *
  *   checks[0 ... frames[i].check_end)   the words read on the way up from frame i
  *
+ * Likewise an allocation by another call of the innermost function, with the same registers and the
+ * same rule, has the last one's way up: only its leaf is new.
+ *
  * One thread uses its stack. */
 #ifndef VV_TRACE_STACK_H
 #define VV_TRACE_STACK_H

@@ -390,7 +390,7 @@ __asm__(".text\n" ASSEMBLER_CALL("narrow", "8", "varve_malloc@PLT") /* */
 void *by_way_of_narrow(size_t byte_count);
 void *by_way_of_wide(size_t byte_count);
 
-static __attribute__((noinline)) void *take(void *(*way)(size_t)) {
+static __attribute__((noinline)) void *go(void *(*way)(size_t)) {
     void *block = way(10);
     __asm__ volatile("" : "+r"(block));
     return block;
@@ -400,7 +400,7 @@ TEST(a_stack_whose_words_are_those_of_another_is_told_apart) {
     void *(*const ways[])(size_t) = {by_way_of_narrow, by_way_of_wide};
     void *blocks[6], *addresses[2] = {NULL};
     REQUIRE(varve_trace_start(0) == 0);
-    for (unsigned index = 0; index < 6; index++) blocks[index] = take(ways[index % 2]);
+    for (unsigned index = 0; index < 6; index++) blocks[index] = go(ways[index % 2]);
     for (unsigned index = 0; index < 6; index++) {
         REQUIRE(varve_trace_of(blocks[index], addresses, 2) > 2);
         CHECK((uintptr_t)addresses[1] - (uintptr_t)ways[index % 2] < 16);
