@@ -164,23 +164,6 @@ static inline bool is_same_place(const struct vv_stack_frame *remembered,
     return remembered->sp == at->sp && (!remembered->needs_bp || remembered->bp == at->bp);
 }
 
-static inline bool is_same(const struct vv_stack_frame *remembered, const struct position *at) {
-    return remembered->pc == at->pc && is_same_place(remembered, at);
-}
-
-/* Cuts the memory back to what may still be met from a position outwards. True: the innermost frame
- * that is left is there, and the way up from it is as it was. */
-static inline bool meets(struct vv_stack *stack, const struct position *at) {
-    const struct vv_stack_frame *end = stack->frames + stack->count;
-    while (end[-1].sp < at->sp) end--;
-    uint32_t count = (uint32_t)(end - stack->frames);
-    stack->count = count;
-    if (!is_same(&end[-1], at)) return false;
-    if (hold(stack->checks, end[-1].check_end)) return true;
-    stack->count = count_before_change(stack, count);
-    return false;
-}
-
 /* --- nodes, by way of the thread's memo --- */
 
 static inline struct vv_node_memo *memo_of(struct vv_stack *stack, vv_node_number parent,
@@ -211,6 +194,34 @@ static inline uint32_t leaf_site(struct vv_stack *stack, uintptr_t pc, enum vv_a
         *memo = (struct vv_node_memo){frame, parent, site};
     }
     return memo->result;
+}
+
+/* --- meeting what is remembered --- */
+
+/* Whether the way up from a frame would be the same if it stood at `pc`: its rule is. */
+static inline bool is_same_way(struct vv_stack *stack, uintptr_t remembered_pc, uintptr_t pc) {
+    return remembered_pc == pc || rule_of(stack, remembered_pc) == rule_of(stack, pc);
+}
+
+/* Cuts the memory back to what may still be met from a position outwards. True: the innermost frame
+ * that is left is there, and the way up from it is as it was. If its function has come to another
+ * call meanwhile, its place in the trie is a new one. */
+static inline bool meets(struct vv_stack *stack, const struct position *at) {
+    struct vv_stack_frame *end = stack->frames + stack->count;
+    while (end[-1].sp < at->sp) end--;
+    uint32_t count = (uint32_t)(end - stack->frames);
+    stack->count = count;
+    if (!is_same_place(&end[-1], at) || !is_same_way(stack, end[-1].pc, at->pc)) return false;
+    if (vv_unlikely(!hold(stack->checks, end[-1].check_end))) {
+        stack->count = count_before_change(stack, count);
+        return false;
+    }
+    if (end[-1].pc != at->pc) {
+        if (count < 2) return false; /* whose parent is not remembered */
+        end[-1].pc = at->pc;
+        end[-1].node = child(stack, end[-2].node, frame_of(stack, at->pc)) & VV_NODE_NUMBER_MASK;
+    }
+    return true;
 }
 
 /* --- the walk --- */
@@ -360,10 +371,9 @@ static inline uint32_t site_in_last_frame(struct vv_stack *stack, const struct p
                                           enum vv_api api) {
     struct vv_stack_frame *last = &stack->frames[stack->count];
     if (stack->leaf_site == 0 || !is_same_place(last, leaf)) return 0;
-    bool is_same_call = last->pc == leaf->pc;
-    if (!is_same_call && rule_of(stack, leaf->pc) != stack->leaf_rule) return 0;
+    if (!is_same_way(stack, last->pc, leaf->pc)) return 0;
     if (!hold(stack->checks, last->check_end)) return 0;
-    if (is_same_call && stack->leaf_api == api) return stack->leaf_site;
+    if (last->pc == leaf->pc && stack->leaf_api == api) return stack->leaf_site;
     last->pc = leaf->pc;
     return keep_leaf(stack, api, leaf_site(stack, leaf->pc, api, stack->leaf_parent));
 }
@@ -436,7 +446,6 @@ vv_stack_site(struct vv_stack *stack, const struct vv_request *request, uint32_t
     }
     vv_audit(end == WALK_CUT ? NULL : check_memory(stack, &leaf));
     site = leaf_site(stack, leaf.pc, request->api, node);
-    stack->leaf_rule = stack->fresh[0].rule;
     stack->leaf_parent = node;
     keep_leaf(stack, request->api, end == WALK_CUT ? 0 : site);
     return site;

@@ -15,8 +15,8 @@
  *
  *   checks[0 ... frames[i].check_end)   the words read on the way up from frame i
  *
- * Likewise an allocation by another call of the innermost function, with the same registers and the
- * same rule, has the last one's way up: only its leaf is new.
+ * A remembered frame whose function has come to another call meanwhile, with the same registers and
+ * by the same rule, has the same way up, too: only its place in the trie is new.
  *
  * One thread uses its stack. */
 #ifndef VV_TRACE_STACK_H
@@ -76,7 +76,6 @@ struct vv_stack {
     struct vv_check *checks;
     uint32_t count;
     enum vv_api leaf_api;
-    vv_rule leaf_rule;
     vv_node_number leaf_parent;
     uint32_t leaf_site;       /* 0: no leaf is remembered */
     unsigned generation;      /* of the modules */
