@@ -61,8 +61,8 @@ static __thread volatile unsigned long steps_left;
 static __thread uintptr_t ours[FRAMES_MAX], theirs[FRAMES_MAX];
 
 static bool is_same(const struct difference *one, const struct difference *other) {
-    return one->at == other->at && one->guess == other->guess &&
-           one->has_left == other->has_left && (one->theirs == 0) == (other->theirs == 0);
+    return one->at == other->at && one->guess == other->guess && one->has_left == other->has_left &&
+           (one->theirs == 0) == (other->theirs == 0);
 }
 
 static void note(struct difference difference) {
@@ -264,7 +264,10 @@ __attribute__((destructor)) static void end(void) {
         const struct difference *one = &differences[index];
         bool is_guessed = one->guess != 0 && is_code(one->ours) && !is_code(one->theirs);
         fprintf(out, "%s %lu",
-                one->has_left ? "left" : is_guessed ? "guessed" : "different", one->count);
+                one->has_left ? "left"
+                : is_guessed  ? "guessed"
+                              : "different",
+                one->count);
         if (one->guess != 0) write_address(out, "in", one->guess);
         write_address(out, "after", one->at);
         write_address(out, "varve", one->ours);
