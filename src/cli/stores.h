@@ -17,8 +17,8 @@ struct vv_stores {
     unsigned count;
 };
 
-/* What is in the folder now; nothing when there is no folder. 0 or -errno, *out is to be freed in any
- * case. */
+/* What is in the folder now; nothing when there is no folder. 0 or -errno, *out is to be freed in
+ * any case. */
 int vv_stores_list(const char *folder, struct vv_stores *out);
 void vv_stores_free(struct vv_stores *stores);
 
