@@ -393,8 +393,7 @@ static bool read_threads(struct store *store) {
         for (unsigned bucket = 0; bucket < VV_CAPTURE_HISTOGRAM_BUCKETS; bucket++) {
             out->histogram[bucket] = READ(record->histogram[bucket]);
         }
-        if (state != VV_THREAD_MERGED &&
-            !read_counts(store, record, index, &capacity)) {
+        if (state != VV_THREAD_MERGED && !read_counts(store, record, index, &capacity)) {
             return false;
         }
     }
