@@ -255,11 +255,10 @@ static int finish(struct run *run) {
     if (error == 0 && run->symbols == NULL) error = -ENOMEM;
     if (error != 0) {
         vv_stores_free(&stores);
-        fprintf(
-            stderr,
-            "varve: cannot make captures: %s. The traces are in %s, and varve report reads them "
-            "there\n",
-            strerror(-error), run->folder);
+        fprintf(stderr,
+                "varve: cannot make captures: %s. The traces are in the folder %s; varve report "
+                "reads the files there\n",
+                strerror(-error), run->folder);
         return VV_EXIT_OWN;
     }
     if (stores.count == 0) {

@@ -4,6 +4,7 @@
 #include "object/builtin.h"
 #include "object/edge_ring.h"
 #include "object/lanes.h"
+#include "object/near_queue.h"
 #include "object/subtract.h"
 #include "object/traverse.h"
 #include "object/weak.h"
@@ -237,28 +238,18 @@ static inline void show_targets(struct propagation *propagation, struct varve_ty
 /* How far ahead in an array a prefetch has time to come. */
 #define FAR_COUNT 8u
 
-/* Objects whose cache lines are on their way, between the stack and their turn. */
-#define NEAR_COUNT 8u
-
 /* Empties the stack, what is near, and the ring. In a chain there is never more than one object. */
 static void drain(struct propagation *propagation, struct varve_type *const *types) {
-    varve_object *near[NEAR_COUNT];
-    unsigned first = 0, count = 0;
+    struct vv_near_queue near = {.count = 0};
     while (propagation->pending_count > 0) {
         if (propagation->stack_count == 0) flush_ring(propagation);
-        if (propagation->stack_count > 0 && count < NEAR_COUNT) {
-            varve_object *next = propagation->stack[--propagation->stack_count];
-            __builtin_prefetch(next);
-            __builtin_prefetch((const char *)next + VV_CACHE_LINE_BYTES - 1);
-            near[(first + count++) % NEAR_COUNT] = next;
-        } else if (count > 0) {
-            varve_object *object = near[first];
-            first = (first + 1) % NEAR_COUNT;
-            count--;
-            show_targets(propagation, types, object);
-        } else {
-            return;
+        if (propagation->stack_count > 0 && vv_near_queue_has_room(&near)) {
+            vv_near_queue_put(&near, propagation->stack[--propagation->stack_count]);
+            continue;
         }
+        varve_object *object = vv_near_queue_take(&near);
+        if (object == NULL) return;
+        show_targets(propagation, types, object);
     }
 }
 

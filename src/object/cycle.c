@@ -3,6 +3,7 @@
 
 #include "object/builtin.h"
 #include "object/lanes.h"
+#include "object/near_queue.h"
 #include "object/traverse.h"
 #include "object/weak.h"
 #include "object/weak_table.h"
@@ -284,31 +285,23 @@ static varve_object *pop_grey(struct vv_gc_cycle *cycle) {
     return NULL;
 }
 
-/* Objects whose cache lines are on their way, between the stack and their turn. */
-#define NEAR_COUNT 8u
-
 /* Empties the stack and the ring. False: the time is over before that. */
 static bool drain(struct vv_gc_cycle *cycle, struct vv_budget *budget) {
-    varve_object *near[NEAR_COUNT];
-    unsigned first = 0, count = 0;
+    struct vv_near_queue near = {.count = 0};
+    varve_object *object;
     bool in_time = true;
     while (in_time) {
         if (cycle->stack_count == 0) flush_ring(cycle);
-        varve_object *next = count < NEAR_COUNT ? pop_grey(cycle) : NULL;
-        if (next != NULL) {
-            __builtin_prefetch(next);
-            __builtin_prefetch((const char *)next + VV_CACHE_LINE_BYTES - 1);
-            near[(first + count++) % NEAR_COUNT] = next;
-        } else if (count > 0) {
-            varve_object *object = near[first];
-            first = (first + 1) % NEAR_COUNT;
-            count--;
-            in_time = blacken(cycle, object, budget) && !vv_budget_is_spent(budget);
-        } else {
-            return true;
+        object = vv_near_queue_has_room(&near) ? pop_grey(cycle) : NULL;
+        if (object != NULL) {
+            vv_near_queue_put(&near, object);
+            continue;
         }
+        object = vv_near_queue_take(&near);
+        if (object == NULL) return true;
+        in_time = blacken(cycle, object, budget) && !vv_budget_is_spent(budget);
     }
-    for (; count > 0; count--, first = (first + 1) % NEAR_COUNT) push_grey(cycle, near[first]);
+    while ((object = vv_near_queue_take(&near)) != NULL) push_grey(cycle, object);
     return false;
 }
 

@@ -26,7 +26,8 @@ static uint64_t trace_ns(void) {
     return vv_clock_ns() - vv_store_header()->started_clock_ns;
 }
 
-/* A reader may look at any time: whole words, so that it finds an old name or a new one. */
+/* A reader may look at any time, so the words are whole; it may find the beginning of one name and
+ * the end of another. */
 static void set_name(struct vv_store_thread *record, const char name[NAME_BYTES]) {
     for (size_t index = 0; index < VV_THREAD_NAME_WORDS; index++) {
         uint64_t word;

@@ -1,58 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""varve run: exactness, names, exit codes, children, what survives a kill."""
+"""varve run: exactness, names, children, threads, options. How runs end: test_run_endings.py."""
 
 import glob
 import json
 import os
 import re
-import resource
-import signal
-import stat
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 from claims import *
-
-EXACT = """
-#include <stdlib.h>
-#include <string.h>
-void *kept[100];
-void leak_two(void) {
-    kept[0] = malloc(1001);
-    kept[1] = calloc(7, 3);
-}
-void grow(void) {
-    void *block = malloc(10);
-    block = realloc(block, 5000);
-    kept[2] = block;
-}
-void peak_and_free(void) {
-    void *block = malloc(1000000);
-    memset(block, 1, 1000000);
-    free(block);
-}
-int main(void) {
-    leak_two();
-    grow();
-    peak_and_free();
-    for (int index = 0; index < 50; index++) free(malloc(100));
-    return 0;
-}
-"""
-
-
-def report(*words):
-    return json.loads(varve("report", "--json", "--top", "1000", *words).must().out)
-
-
-def record(program, *arguments, options=(), code=0, name="out.varve", **others):
-    result = varve("run", "-q", "-f", "-o", name, *options, "--", program, *arguments, **others)
-    return result.must(code)
-
-
-def rows_by_function(data):
-    return {row["function"]: row for row in data["rows"]}
+from recording import *
 
 
 @claim
@@ -245,16 +203,6 @@ def a_separate_debug_file_is_found_by_build_id():
 
 
 @claim
-def the_exit_code_is_the_programs():
-    for code in (0, 1, 2, 77, 125):
-        varve("run", "-q", "-f", "-o", "x.varve", "--", "sh", "-c", f"exit {code}").must(code)
-    result = varve("run", "-q", "-f", "-o", "x.varve", "--", "sh", "-c", "kill -TERM $$")
-    result.must(128 + signal.SIGTERM)
-    result = varve("run", "-q", "-f", "-o", "x.varve", "--", "sh", "-c", "kill -SEGV $$")
-    result.must(128 + signal.SIGSEGV)
-
-
-@claim
 def the_programs_output_and_input_are_left_alone():
     result = varve("run", "-f", "-o", "x.varve", "--", "cat", input="some text\n")
     result.must()
@@ -271,84 +219,6 @@ def a_capture_is_named_by_program_and_process():
     equal(len(names), 1, "captures")
     data = report(names[0])
     equal(names[0], f"git.{data['pid']}.varve")
-
-
-@claim
-def captures_are_for_their_owner_only():
-    record("/bin/true")
-    equal(stat.S_IMODE(os.stat("out.varve").st_mode), 0o600)
-
-
-@claim
-def kill_9_leaves_a_full_account():
-    program = compile_c("""
-#include <signal.h>
-#include <stdlib.h>
-#include <unistd.h>
-void *kept[1000];
-int main(void) {
-    for (int index = 0; index < 1000; index++) kept[index] = malloc(1234);
-    kill(getpid(), SIGKILL);
-}
-""")
-    record(program, code=128 + signal.SIGKILL)
-    data = report("--view", "live", "--by", "function", "out.varve")
-    equal(rows_by_function(data)["main"]["bytes"], 1234000)
-    text = varve("report", "out.varve").must().out
-    contains(text, "killed by signal 9")
-
-
-@claim
-def an_abort_leaves_a_full_account():
-    program = compile_c("""
-#include <stdlib.h>
-void *kept;
-int main(void) { kept = malloc(54321); abort(); }
-""")
-    record(program, code=128 + signal.SIGABRT)
-    equal(report("--view", "live", "out.varve")["live_bytes"], 54321)
-
-
-@claim
-def killing_varve_itself_leaves_the_store_readable():
-    program = compile_c("""
-#include <stdlib.h>
-#include <stdio.h>
-#include <unistd.h>
-void *kept;
-int main(void) { kept = malloc(98765); puts(getenv("VARVE_TRACE")); fflush(stdout); sleep(2); }
-""")
-    import subprocess
-    process = subprocess.Popen([VARVE, "run", "-q", "-o", "x.varve", "--", program],
-                               stdout=subprocess.PIPE, text=True,
-                               env=dict(os.environ, TMPDIR=os.getcwd()))
-    folder = process.stdout.readline().strip()
-    process.kill()
-    process.wait()
-    [store] = glob.glob(f"{folder}/*.store")
-    equal(stat.S_IMODE(os.stat(folder).st_mode), 0o700, "folder")
-    equal(stat.S_IMODE(os.stat(store).st_mode), 0o600, "store")
-    data = report("--view", "live", "--by", "function", store)
-    assert rows_by_function(data)["main"]["bytes"] == 98765, data
-    time.sleep(2.5)
-    import shutil
-    shutil.rmtree(folder)
-
-
-@claim
-def no_folder_is_left_behind():
-    folder = record("sh", "-c", "echo $VARVE_TRACE && test -d $VARVE_TRACE").out.strip()
-    contains(folder, "/varve-")
-    assert not os.path.exists(folder), folder
-
-
-@claim
-def a_folder_that_cannot_be_read_is_named():
-    result = varve("run", "--", "sh", "-c",
-                   "rm -r $VARVE_TRACE && touch $VARVE_TRACE && echo $VARVE_TRACE").must(125)
-    folder = result.out.strip()
-    contains(result.err, f"cannot make captures: Not a directory. The traces are in {folder}")
-    os.unlink(folder)
 
 
 FAMILY = """
@@ -564,56 +434,6 @@ int main(void) { return down(2999) == 0; }
     record(program)
     data = report("--by", "function", "--view", "live", "out.varve")
     equal(rows_by_function(data)["down"]["bytes"], 30000)
-
-
-@claim
-def a_full_disk_is_said_and_the_store_kept():
-    def tiny_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, resource.RLIM_INFINITY))
-    if os.geteuid() != 0:
-        raise Skipped("only root may mount a small file system")
-    os.mkdir("disk")
-    if run("mount", "-t", "tmpfs", "-o", "size=16k", "none", "disk").code != 0:
-        raise Skipped("no file system can be mounted here")
-    try:
-        with open("disk/filler", "wb", buffering=0) as filler:
-            try:
-                while filler.write(bytes(512)):
-                    pass
-            except OSError:
-                pass
-        result = varve("run", "-q", "-o", "disk/x.varve", "--", "/usr/bin/git", "--version")
-        result.must(125)
-        contains(result.err, "cannot write disk/x.varve: No space left on device")
-        store = result.err.split("The trace is in ")[1].split(",")[0]
-        assert report(store)["total_bytes"] > 10000
-        equal(os.listdir("disk"), ["filler"])
-        import shutil
-        shutil.rmtree(os.path.dirname(store))
-    finally:
-        run("umount", "disk").must()
-
-
-@claim
-def a_full_disk_under_report_is_said():
-    record("/bin/true")
-    with open("/dev/full", "w") as full:
-        import subprocess
-        done = subprocess.run([VARVE, "report", "out.varve"], stdout=full, stderr=subprocess.PIPE,
-                              text=True)
-    equal(done.returncode, 2)
-    contains(done.stderr, "No space left on device")
-
-
-@claim
-def no_room_for_the_trace_is_said_by_the_program():
-    program = compile_c(EXACT)
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    result = varve("run", "-q", "-o", "x.varve", "--", program, preexec_fn=limit)
-    assert result.code != 0 and result.err.count("varve") >= 1, (result.code, result.err)
 
 
 @claim

@@ -47,7 +47,7 @@ def compare(*words, signals=False, steps=0, at_least=1000, code=0, throws=False)
     if signals:
         assert counts["signals"] >= 3, counts
     left_count = sum(int(line.split()[0]) for line in left)
-    assert left_count <= (1 + counts["signals"] // 5 if throws else 0), left
+    assert left_count <= (2 + counts["signals"] // 50 if throws else 0), left
     total_stacks += counts["stacks"]
     print(f"compared {counts} of {os.path.basename(words[0])}", *guessed, *left)
     return guessed

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""How runs of varve run end: exit codes, kills, full disks, and what is left behind."""
+
+import glob
+import os
+import resource
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+from claims import *
+from recording import *
+
+
+@claim
+def the_exit_code_is_the_programs():
+    for code in (0, 1, 2, 77, 125):
+        varve("run", "-q", "-f", "-o", "x.varve", "--", "sh", "-c", f"exit {code}").must(code)
+    result = varve("run", "-q", "-f", "-o", "x.varve", "--", "sh", "-c", "kill -TERM $$")
+    result.must(128 + signal.SIGTERM)
+    result = varve("run", "-q", "-f", "-o", "x.varve", "--", "sh", "-c", "kill -SEGV $$")
+    result.must(128 + signal.SIGSEGV)
+
+
+@claim
+def captures_are_for_their_owner_only():
+    record("/bin/true")
+    equal(stat.S_IMODE(os.stat("out.varve").st_mode), 0o600)
+
+
+@claim
+def kill_9_leaves_a_full_account():
+    program = compile_c("""
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+void *kept[1000];
+int main(void) {
+    for (int index = 0; index < 1000; index++) kept[index] = malloc(1234);
+    kill(getpid(), SIGKILL);
+}
+""")
+    record(program, code=128 + signal.SIGKILL)
+    data = report("--view", "live", "--by", "function", "out.varve")
+    equal(rows_by_function(data)["main"]["bytes"], 1234000)
+    text = varve("report", "out.varve").must().out
+    contains(text, "killed by signal 9")
+
+
+@claim
+def an_abort_leaves_a_full_account():
+    program = compile_c("""
+#include <stdlib.h>
+void *kept;
+int main(void) { kept = malloc(54321); abort(); }
+""")
+    record(program, code=128 + signal.SIGABRT)
+    equal(report("--view", "live", "out.varve")["live_bytes"], 54321)
+
+
+@claim
+def killing_varve_itself_leaves_the_store_readable():
+    program = compile_c("""
+#include <stdlib.h>
+#include <stdio.h>
+#include <unistd.h>
+void *kept;
+int main(void) { kept = malloc(98765); puts(getenv("VARVE_TRACE")); fflush(stdout); sleep(2); }
+""")
+    process = subprocess.Popen([VARVE, "run", "-q", "-o", "x.varve", "--", program],
+                               stdout=subprocess.PIPE, text=True,
+                               env=dict(os.environ, TMPDIR=os.getcwd()))
+    folder = process.stdout.readline().strip()
+    process.kill()
+    process.wait()
+    [store] = glob.glob(f"{folder}/*.store")
+    equal(stat.S_IMODE(os.stat(folder).st_mode), 0o700, "folder")
+    equal(stat.S_IMODE(os.stat(store).st_mode), 0o600, "store")
+    data = report("--view", "live", "--by", "function", store)
+    assert rows_by_function(data)["main"]["bytes"] == 98765, data
+    time.sleep(2.5)
+    shutil.rmtree(folder)
+
+
+@claim
+def no_folder_is_left_behind():
+    folder = record("sh", "-c", "echo $VARVE_TRACE && test -d $VARVE_TRACE").out.strip()
+    contains(folder, "/varve-")
+    assert not os.path.exists(folder), folder
+
+
+@claim
+def a_folder_that_cannot_be_read_is_named():
+    result = varve("run", "--", "sh", "-c",
+                   "rm -r $VARVE_TRACE && touch $VARVE_TRACE && echo $VARVE_TRACE").must(125)
+    folder = result.out.strip()
+    contains(result.err, f"cannot make captures: Not a directory. The traces are in the folder {folder};")
+    os.unlink(folder)
+
+
+@claim
+def a_full_disk_is_said_and_the_store_kept():
+    def tiny_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, resource.RLIM_INFINITY))
+    if os.geteuid() != 0:
+        raise Skipped("only root may mount a small file system")
+    os.mkdir("disk")
+    if run("mount", "-t", "tmpfs", "-o", "size=16k", "none", "disk").code != 0:
+        raise Skipped("no file system can be mounted here")
+    try:
+        with open("disk/filler", "wb", buffering=0) as filler:
+            try:
+                while filler.write(bytes(512)):
+                    pass
+            except OSError:
+                pass
+        result = varve("run", "-q", "-o", "disk/x.varve", "--", "/usr/bin/git", "--version")
+        result.must(125)
+        contains(result.err, "cannot write disk/x.varve: No space left on device")
+        store = result.err.split("The trace is in ")[1].split(",")[0]
+        assert report(store)["total_bytes"] > 10000
+        equal(os.listdir("disk"), ["filler"])
+        shutil.rmtree(os.path.dirname(store))
+    finally:
+        run("umount", "disk").must()
+
+
+@claim
+def a_full_disk_under_report_is_said():
+    record("/bin/true")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([VARVE, "report", "out.varve"], stdout=full, stderr=subprocess.PIPE,
+                              text=True)
+    equal(done.returncode, 2)
+    contains(done.stderr, "No space left on device")
+
+
+@claim
+def no_room_for_the_trace_is_said_by_the_program():
+    program = compile_c(EXACT)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    result = varve("run", "-q", "-o", "x.varve", "--", program, preexec_fn=limit)
+    assert result.code != 0 and result.err.count("varve") >= 1, (result.code, result.err)
+
+
+main()
