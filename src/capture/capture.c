@@ -241,12 +241,16 @@ static const char *check_numbers(const struct vv_capture *capture) {
             return sentence;
         }
     }
-    uint64_t whole = 0;
-    bool possible =
-        add_magnitude(&whole, capture->live_bytes) && add_magnitude(&whole, capture->live_count) &&
-        add_magnitude(&whole, capture->peak_bytes) && add_magnitude(&whole, capture->peak_count) &&
-        capture->total_bytes < SUM_LIMIT && capture->total_count < SUM_LIMIT;
-    return possible ? NULL : sentence;
+    for (unsigned domain = 0; domain < VV_DOMAIN_COUNT; domain++) {
+        const struct vv_capture_sums *whole = &capture->sums[domain];
+        uint64_t sum = 0;
+        if (!add_magnitude(&sum, whole->live_bytes) || !add_magnitude(&sum, whole->live_count) ||
+            !add_magnitude(&sum, whole->peak_bytes) || !add_magnitude(&sum, whole->peak_count) ||
+            whole->total_bytes >= SUM_LIMIT || whole->total_count >= SUM_LIMIT) {
+            return sentence;
+        }
+    }
+    return NULL;
 }
 
 const char *vv_capture_check(const struct vv_capture *capture) {

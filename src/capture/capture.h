@@ -19,6 +19,7 @@
 #define VV_CAPTURE_CAPTURE_H
 
 #include "base/bits.h"
+#include "heap/request.h"
 #include "os/scratch.h"
 
 typedef uint32_t vv_string_index;
@@ -91,6 +92,17 @@ struct vv_capture_module {
     uint8_t build_id[VV_CAPTURE_BUILD_ID_MAX_BYTES];
 };
 
+/* Equal to the sums over the counts whose site is of the domain. */
+struct vv_capture_sums {
+    int64_t live_bytes;
+    int64_t live_count;
+    int64_t peak_bytes;
+    int64_t peak_count;
+    uint64_t total_bytes;
+    uint64_t total_count;
+    uint64_t peak_ns; /* since the start of the trace */
+};
+
 enum vv_capture_end {
     VV_CAPTURE_UNKNOWN, /* the process was still running, was killed, or replaced itself (exec) */
     VV_CAPTURE_STOPPED, /* tracing was stopped */
@@ -118,16 +130,9 @@ struct vv_capture {
     uint64_t sample_bytes; /* mean bytes between samples; 0: every allocation was recorded */
     uint32_t depth_limit;  /* 0: none */
 
-    /* the sums, equal to those over `counts` */
-    int64_t live_bytes;
-    int64_t live_count;
-    int64_t peak_bytes;
-    int64_t peak_count;
-    uint64_t total_bytes;
-    uint64_t total_count;
-    uint64_t peak_ns; /* since the start of the trace */
-    uint64_t
-        peak_error_bytes; /* by how much the threads' moments of the peak may differ; 0: exact */
+    struct vv_capture_sums sums[VV_DOMAIN_COUNT];
+    uint64_t peak_error_bytes; /* by how much the threads' moments of the peak of blocks may differ;
+                                  0: exact */
 
     /* live when the trace began, in no sum; and live at the fork that began the process, at their
      * sites */
@@ -167,6 +172,12 @@ struct vv_capture {
 /* The index of a string, added if it is new. `capture` must have been begun with
  * vv_capture_begin(). UINT32_MAX: no memory. */
 vv_string_index vv_capture_string(struct vv_capture *capture, const char *text, size_t length);
+
+/* What kind of memory a count is about. */
+static inline enum vv_domain vv_capture_domain(const struct vv_capture *capture,
+                                               const struct vv_capture_count *count) {
+    return vv_domain_of(capture->sites[count->site].api);
+}
 
 /* An empty capture: node 0, string 0. NULL: no memory. Ended by vv_capture_free(). */
 struct vv_capture *vv_capture_begin(void);

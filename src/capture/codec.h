@@ -16,6 +16,7 @@ struct vv_codec {
     uint8_t *begin;
     uint8_t *at;
     uint8_t *limit;
+    uint32_t version;           /* of the layout: which fields there are */
     struct vv_scratch *scratch; /* writing: where the buffer grows; reading: where arrays go */
 };
 

@@ -21,6 +21,16 @@ enum chunk_type {
 
 /* --- the contents of chunks, for both directions --- */
 
+static void transfer_sums(struct vv_codec *codec, struct vv_capture_sums *sums) {
+    vv_codec_i64(codec, &sums->live_bytes);
+    vv_codec_i64(codec, &sums->live_count);
+    vv_codec_i64(codec, &sums->peak_bytes);
+    vv_codec_i64(codec, &sums->peak_count);
+    vv_codec_u64(codec, &sums->total_bytes);
+    vv_codec_u64(codec, &sums->total_count);
+    vv_codec_u64(codec, &sums->peak_ns);
+}
+
 static void transfer_process(struct vv_codec *codec, struct vv_capture *capture) {
     int64_t wait_status = capture->wait_status;
     vv_codec_u64(codec, &capture->process_id);
@@ -36,13 +46,7 @@ static void transfer_process(struct vv_codec *codec, struct vv_capture *capture)
     vv_codec_bool(codec, &capture->command_is_cut);
     vv_codec_u64(codec, &capture->sample_bytes);
     vv_codec_u32(codec, &capture->depth_limit);
-    vv_codec_i64(codec, &capture->live_bytes);
-    vv_codec_i64(codec, &capture->live_count);
-    vv_codec_i64(codec, &capture->peak_bytes);
-    vv_codec_i64(codec, &capture->peak_count);
-    vv_codec_u64(codec, &capture->total_bytes);
-    vv_codec_u64(codec, &capture->total_count);
-    vv_codec_u64(codec, &capture->peak_ns);
+    transfer_sums(codec, &capture->sums[VV_DOMAIN_MALLOC]);
     vv_codec_u64(codec, &capture->peak_error_bytes);
     vv_codec_u64(codec, &capture->before_bytes);
     vv_codec_u64(codec, &capture->before_count);
@@ -58,6 +62,7 @@ static void transfer_process(struct vv_codec *codec, struct vv_capture *capture)
     for (uint32_t index = 0; index < capture->argument_count; index++) {
         vv_codec_u32(codec, &capture->arguments[index]);
     }
+    if (codec->version >= 3) transfer_sums(codec, &capture->sums[VV_DOMAIN_MMAP]);
     capture->wait_status = (int32_t)wait_status;
 }
 
@@ -264,7 +269,8 @@ static void write_counts(struct vv_codec *codec, struct vv_capture *capture) {
 
 const void *vv_capture_encode(struct vv_capture *capture, size_t *out_byte_count) {
     char magic[VV_FORMAT_MAGIC_BYTES + 1] = VV_FORMAT_MAGIC;
-    struct vv_codec codec = {.writing = true, .scratch = capture->scratch};
+    struct vv_codec codec = {
+        .writing = true, .version = VV_FORMAT_VERSION, .scratch = capture->scratch};
     vv_codec_bytes(&codec, magic, VV_FORMAT_MAGIC_BYTES);
     for (enum chunk_type type = CHUNK_PROCESS; type < CHUNK_COUNTS; type++) {
         size_t chunk = begin_chunk(&codec);
@@ -335,6 +341,7 @@ static void read_counts(struct reader *reader, struct vv_codec *codec) {
 static bool read_chunk(struct reader *reader, const struct chunk_head *head) {
     struct vv_codec codec = {.at = reader->file.at,
                              .limit = reader->file.at + head->length,
+                             .version = head->version,
                              .scratch = reader->capture->scratch};
     reader->file.at += head->length;
     if (head->type == CHUNK_END) {

@@ -22,7 +22,7 @@
 
 #define VV_FORMAT_MAGIC "varve capture\n\x1a\n"
 #define VV_FORMAT_MAGIC_BYTES 16
-#define VV_FORMAT_VERSION 2 /* 2: locations that are labels */
+#define VV_FORMAT_VERSION 3 /* 2: locations that are labels; 3: mappings */
 
 /* The capture as a file's bytes, in its scratch memory. NULL: no memory. */
 const void *vv_capture_encode(struct vv_capture *capture, size_t *out_byte_count);

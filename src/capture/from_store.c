@@ -88,6 +88,20 @@ static enum vv_capture_end end_of(const struct vv_store_header *header) {
     }
 }
 
+struct peak {
+    bool is_rising; /* the present is the peak */
+    uint32_t epoch;
+    uint64_t ticks;
+};
+
+static struct peak peak_of(const struct vv_store_header *header, enum vv_domain domain) {
+    if (domain == VV_DOMAIN_MMAP) {
+        return (struct peak){READ(header->mapped.rising) != 0, READ(header->mapped.epoch),
+                             READ(header->mapped.peak_ticks)};
+    }
+    return (struct peak){READ(header->rising) != 0, READ(header->epoch), READ(header->peak_ticks)};
+}
+
 static bool read_process(struct store *store) {
     const struct vv_store_header *header = store->header;
     struct vv_capture *capture = store->capture;
@@ -100,9 +114,11 @@ static bool read_process(struct store *store) {
     capture->duration_ns =
         vv_max(READ(header->last_seen_ns), ticks_to_ns(header, READ(header->last_seen_ticks)));
     capture->resident_bytes = READ(header->resident_bytes);
-    capture->peak_ns = ticks_to_ns(header, READ(header->peak_ticks));
-    if (READ(header->rising) != 0 || capture->peak_ns > capture->duration_ns) {
-        capture->peak_ns = capture->duration_ns;
+    for (enum vv_domain domain = 0; domain < VV_DOMAIN_COUNT; domain++) {
+        struct peak peak = peak_of(header, domain);
+        uint64_t peak_ns = ticks_to_ns(header, peak.ticks);
+        bool is_now = peak.is_rising || peak_ns > capture->duration_ns;
+        capture->sums[domain].peak_ns = is_now ? capture->duration_ns : peak_ns;
     }
     capture->program = add_text(store, header->program, sizeof header->program);
     capture->sample_bytes = header->sample_bytes;
@@ -306,19 +322,20 @@ static void add(int64_t *sum, int64_t number) {
 }
 
 static void add_sums(struct vv_capture *capture, const struct vv_capture_count *count) {
-    add(&capture->live_bytes, count->live_bytes);
-    add(&capture->live_count, count->live_count);
-    add(&capture->peak_bytes, count->peak_bytes);
-    add(&capture->peak_count, count->peak_count);
-    capture->total_bytes += count->total_bytes;
-    capture->total_count += count->total_count;
+    struct vv_capture_sums *sums = &capture->sums[vv_capture_domain(capture, count)];
+    add(&sums->live_bytes, count->live_bytes);
+    add(&sums->live_count, count->live_count);
+    add(&sums->peak_bytes, count->peak_bytes);
+    add(&sums->peak_count, count->peak_count);
+    sums->total_bytes += count->total_bytes;
+    sums->total_count += count->total_count;
 }
 
 /* False: nothing was ever counted there. */
 static bool read_shard(const struct store *store, const struct vv_shard *shard,
                        struct vv_capture_count *out) {
-    bool at_peak =
-        READ(store->header->rising) != 0 || READ(shard->epoch) != READ(store->header->epoch);
+    struct peak peak = peak_of(store->header, vv_capture_domain(store->capture, out));
+    bool at_peak = peak.is_rising || READ(shard->epoch) != peak.epoch;
     out->live_bytes = READ(shard->live_bytes);
     out->live_count = READ(shard->live_count);
     out->peak_bytes = at_peak ? out->live_bytes : READ(shard->peak_bytes);

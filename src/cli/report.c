@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 struct settings {
+    int domain;
     int view;
     int key;
     uint64_t top;
@@ -18,8 +19,12 @@ struct settings {
 };
 
 #define REPORT_OPTIONS(settings)                                                                   \
-    {"view",        'v', VV_OPTION_CHOICE, &(settings).view,                                       \
-     vv_view_names, 0,   "VIEW",           "peak (usual), live, total, temporary or leaks"},       \
+    {"domain",         'd',                                                                        \
+     VV_OPTION_CHOICE, &(settings).domain,                                                         \
+     vv_domain_names,  0,                                                                          \
+     "DOMAIN",         "malloc (usual), or mmap: what the program mapped itself"},                 \
+        {"view",        'v', VV_OPTION_CHOICE, &(settings).view,                                   \
+         vv_view_names, 0,   "VIEW",           "peak (usual), live, total, temporary or leaks"},   \
         {"by",                                                                                     \
          'b',                                                                                      \
          VV_OPTION_CHOICE,                                                                         \
@@ -48,11 +53,20 @@ struct settings {
 
 static struct vv_grouping grouping_of(const struct settings *settings) {
     return (struct vv_grouping){
+        .domain = (enum vv_domain)settings->domain,
         .view = (enum vv_view)settings->view,
         .key = (enum vv_key)settings->key,
         .cumulative = settings->cumulative,
         .with_allocator_frames = settings->with_allocator_frames,
     };
+}
+
+/* Mappings are not watched for being freed at once. */
+static bool view_exists(const struct settings *settings) {
+    if (settings->domain != VV_DOMAIN_MMAP || settings->view != VV_VIEW_TEMPORARY) return true;
+    fprintf(stderr, "varve: the domain mmap has no view temporary; it has peak, live, total and "
+                    "leaks\n");
+    return false;
 }
 
 static int no_memory(void) {
@@ -105,6 +119,7 @@ int vv_command_report(int argc, char **argv) {
         fprintf(stderr, "varve report: which capture? Give a file that varve run has written.\n");
         return VV_EXIT_USAGE;
     }
+    if (!view_exists(&settings)) return VV_EXIT_USAGE;
     struct vv_loaded loaded;
     if (!vv_load_run(argv, (unsigned)count, &loaded)) return VV_EXIT_USAGE;
     int code = print_report(&settings, &loaded);
@@ -161,6 +176,7 @@ int vv_command_diff(int argc, char **argv) {
                 count);
         return VV_EXIT_USAGE;
     }
+    if (!view_exists(&settings)) return VV_EXIT_USAGE;
     struct vv_loaded old, new;
     if (!vv_load_run(argv, 1, &old)) return VV_EXIT_USAGE;
     if (!vv_load_run(argv + 1, 1, &new)) {

@@ -158,8 +158,12 @@ static void complain_write(struct run *run, const char *path, const char *store,
     }
 }
 
+static int64_t held_at_most(const struct vv_capture *capture) {
+    return capture->sums[VV_DOMAIN_MALLOC].peak_bytes + capture->sums[VV_DOMAIN_MMAP].peak_bytes;
+}
+
 static void keep_biggest(struct run *run, struct vv_capture *capture, const char *path) {
-    if (run->biggest != NULL && run->biggest->peak_bytes >= capture->peak_bytes) {
+    if (run->biggest != NULL && held_at_most(run->biggest) >= held_at_most(capture)) {
         vv_capture_free(capture);
         return;
     }
@@ -218,8 +222,9 @@ static void convert_all(struct run *run, const struct vv_stores *stores) {
 
 /* --- the summary --- */
 
-static void print_top(const struct run *run) {
-    struct vv_grouping grouping = {.view = VV_VIEW_PEAK,
+static void print_top(const struct run *run, enum vv_domain domain) {
+    struct vv_grouping grouping = {.domain = domain,
+                                   .view = VV_VIEW_PEAK,
                                    .key = (enum vv_key)run->key,
                                    .with_allocator_frames = run->with_allocator_frames};
     const struct vv_capture *captures[] = {run->biggest};
@@ -232,6 +237,11 @@ static void print_top(const struct run *run) {
     vv_scratch_free(scratch);
 }
 
+/* Whether a table of mappings belongs in the summary. */
+static bool maps_much(const struct vv_capture *capture) {
+    return capture->sums[VV_DOMAIN_MMAP].peak_bytes > held_at_most(capture) / 10;
+}
+
 static void print_summary(const struct run *run) {
     if (run->biggest == NULL) return;
     struct vv_capture *captures[] = {run->biggest};
@@ -239,7 +249,11 @@ static void print_summary(const struct run *run) {
     fprintf(stderr, "\nvarve: ");
     vv_print_header(stderr, &loaded);
     fputc('\n', stderr);
-    print_top(run);
+    print_top(run, VV_DOMAIN_MALLOC);
+    if (maps_much(run->biggest)) {
+        fputc('\n', stderr);
+        print_top(run, VV_DOMAIN_MMAP);
+    }
     vv_print_losses(stderr, &loaded);
     if (run->written_count > 1) {
         fprintf(stderr, "\nvarve: %u processes were recorded; this was the biggest of them\n",

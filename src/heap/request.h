@@ -18,8 +18,20 @@ enum vv_api {
     VV_API_NEW_ALIGNED, /* the same with std::align_val_t */
     VV_API_NEW_ARRAY_ALIGNED,
     VV_API_OBJECT, /* of a world */
+    VV_API_MMAP,   /* mmap, mremap, mprotect: no block of the heap, but a mapping */
     VV_API_COUNT,
 };
+
+/* Two kinds of memory, with sums and peaks of their own. */
+enum vv_domain {
+    VV_DOMAIN_MALLOC, /* blocks of the heap, by requested size */
+    VV_DOMAIN_MMAP,   /* mappings that the program makes itself, by whole pages */
+    VV_DOMAIN_COUNT,
+};
+
+static inline enum vv_domain vv_domain_of(unsigned api) {
+    return api == VV_API_MMAP ? VV_DOMAIN_MMAP : VV_DOMAIN_MALLOC;
+}
 
 struct vv_request {
     size_t byte_count;

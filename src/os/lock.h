@@ -19,6 +19,7 @@ enum vv_lock_rank {
     VV_RANK_TRACE,    /* starting and stopping the trace */
     VV_RANK_REGISTRY, /* the list of threads, the orphaned heaps */
     VV_RANK_HEAP,     /* the slow paths of one heap; several only under REGISTRY */
+    VV_RANK_MAPPED,   /* the program's own mappings, and their sums */
     VV_RANK_TRACERS,  /* the records of traced threads */
     VV_RANK_MODULES,  /* the table of loaded modules */
     VV_RANK_SITES,    /* inserting into the trie of frames */

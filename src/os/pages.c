@@ -2,13 +2,11 @@
 #include "os/pages.h"
 
 #include "base/check.h"
+#include "os/system_call.h"
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
@@ -33,21 +31,12 @@ static bool injected_failure(void) {
     return false;
 }
 
-/* A system call past every interposed wrapper; -errno on failure, errno untouched. */
-static long call(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d, uintptr_t e) {
-    int saved_errno = errno;
-    long result = syscall(number, a, b, c, d, e, (uintptr_t)0);
-    if (result == -1) result = -errno;
-    errno = saved_errno;
-    return result;
-}
-
 static void *map(void *address, size_t byte_count, int protection, int flags) {
     if (injected_failure()) return NULL;
     flags |= MAP_PRIVATE | MAP_ANONYMOUS;
-    long result = call(SYS_mmap, (uintptr_t)address, byte_count, (uintptr_t)protection,
-                       (uintptr_t)flags, (uintptr_t)-1);
-    if (result < 0 && result > -4096) return NULL;
+    long result = vv_system_call(SYS_mmap, (uintptr_t)address, byte_count, (uintptr_t)protection,
+                                 (uintptr_t)flags, (uintptr_t)-1, 0);
+    if (vv_system_call_failed(result)) return NULL;
     return (void *)result;
 }
 
@@ -82,7 +71,8 @@ bool vv_pages_reserve_at(void *address, size_t byte_count) {
 
 bool vv_pages_commit(void *address, size_t byte_count) {
     if (injected_failure()) return false;
-    return call(SYS_mprotect, (uintptr_t)address, byte_count, PROT_READ | PROT_WRITE, 0, 0) == 0;
+    return vv_system_call(SYS_mprotect, (uintptr_t)address, byte_count, PROT_READ | PROT_WRITE, 0,
+                          0, 0) == 0;
 }
 
 void *vv_pages_map(size_t byte_count, size_t alignment) {
@@ -90,27 +80,28 @@ void *vv_pages_map(size_t byte_count, size_t alignment) {
 }
 
 void vv_pages_unmap(void *address, size_t byte_count) {
-    call(SYS_munmap, (uintptr_t)address, byte_count, 0, 0, 0);
+    vv_system_call(SYS_munmap, (uintptr_t)address, byte_count, 0, 0, 0, 0);
 }
 
 bool vv_pages_purge(void *address, size_t byte_count) {
-    return call(SYS_madvise, (uintptr_t)address, byte_count, MADV_DONTNEED, 0, 0) == 0;
+    return vv_system_call(SYS_madvise, (uintptr_t)address, byte_count, MADV_DONTNEED, 0, 0, 0) == 0;
 }
 
 void *vv_pages_resize(void *address, size_t old_byte_count, size_t new_byte_count, bool may_move) {
     if (injected_failure()) return NULL;
-    long result = call(SYS_mremap, (uintptr_t)address, old_byte_count, new_byte_count,
-                       may_move ? MREMAP_MAYMOVE : 0, 0);
-    if (result < 0 && result > -4096) return NULL;
+    long result = vv_system_call(SYS_mremap, (uintptr_t)address, old_byte_count, new_byte_count,
+                                 may_move ? MREMAP_MAYMOVE : 0, 0, 0);
+    if (vv_system_call_failed(result)) return NULL;
     return (void *)result;
 }
 
 void vv_pages_advise_huge(void *address, size_t byte_count) {
-    call(SYS_madvise, (uintptr_t)address, byte_count, MADV_HUGEPAGE, 0, 0);
+    vv_system_call(SYS_madvise, (uintptr_t)address, byte_count, MADV_HUGEPAGE, 0, 0, 0);
 }
 
 bool vv_pages_wipe_on_fork(void *address, size_t byte_count) {
-    return call(SYS_madvise, (uintptr_t)address, byte_count, MADV_WIPEONFORK, 0, 0) == 0;
+    return vv_system_call(SYS_madvise, (uintptr_t)address, byte_count, MADV_WIPEONFORK, 0, 0, 0) ==
+           0;
 }
 
 size_t vv_pages_address_space_limit(void) {

@@ -2,6 +2,7 @@
 #include "os/shared_file.h"
 
 #include "base/text.h"
+#include "os/system_call.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,14 +39,14 @@ static bool is_ours(const struct vv_shared_file *file, int descriptor) {
 
 static int map_and_keep(struct vv_shared_file *file, int descriptor, size_t span_bytes,
                         bool keep_descriptor) {
-    void *base =
-        mmap(NULL, span_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, descriptor, 0);
-    if (base == MAP_FAILED || !identify(descriptor, &file->device, &file->inode)) {
-        int error = errno;
+    long base = vv_system_call(SYS_mmap, 0, span_bytes, PROT_READ | PROT_WRITE,
+                               MAP_SHARED | MAP_NORESERVE, (uintptr_t)descriptor, 0);
+    if (vv_system_call_failed(base) || !identify(descriptor, &file->device, &file->inode)) {
+        int error = vv_system_call_failed(base) ? (int)-base : errno;
         close(descriptor);
         return -error;
     }
-    file->base = base;
+    file->base = (void *)base;
     file->span_bytes = span_bytes;
     file->usable_bytes = 0;
     file->descriptor = keep_descriptor ? moved_up(descriptor) : -1;
@@ -132,7 +133,9 @@ bool vv_shared_file_grow(struct vv_shared_file *file, size_t usable_bytes) {
 
 void vv_shared_file_close(struct vv_shared_file *file) {
     int saved_errno = errno;
-    if (file->base != NULL) munmap(file->base, file->span_bytes);
+    if (file->base != NULL) {
+        vv_system_call(SYS_munmap, (uintptr_t)file->base, file->span_bytes, 0, 0, 0, 0);
+    }
     if (is_ours(file, file->descriptor)) close(file->descriptor);
     file->base = NULL;
     file->descriptor = -1;

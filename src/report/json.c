@@ -98,21 +98,32 @@ static json_t *command_of(const struct vv_capture *capture) {
 }
 
 /* Sums over all captures; the peak of a run is the sum of its processes' peaks. */
-static void set_sums(json_t *object, const struct vv_loaded *loaded) {
-    int64_t peak = 0, live = 0, live_count = 0, total = 0, total_count = 0;
+static struct vv_capture_sums sums_of(const struct vv_loaded *loaded, enum vv_domain domain) {
+    struct vv_capture_sums all = {0};
     for (unsigned index = 0; index < loaded->count; index++) {
-        const struct vv_capture *capture = loaded->captures[index];
-        peak += capture->peak_bytes;
-        live += capture->live_bytes;
-        live_count += capture->live_count;
-        total += (int64_t)capture->total_bytes;
-        total_count += (int64_t)capture->total_count;
+        const struct vv_capture_sums *one = &loaded->captures[index]->sums[domain];
+        all.peak_bytes += one->peak_bytes;
+        all.live_bytes += one->live_bytes;
+        all.live_count += one->live_count;
+        all.total_bytes += one->total_bytes;
+        all.total_count += one->total_count;
     }
-    set_number(object, "peak_bytes", peak);
-    set_number(object, "live_bytes", live);
-    set_number(object, "total_bytes", total);
-    set_number(object, "total_blocks", total_count);
-    set_number(object, "live_blocks", live_count);
+    return all;
+}
+
+static void set_sums(json_t *object, const struct vv_loaded *loaded) {
+    struct vv_capture_sums blocks = sums_of(loaded, VV_DOMAIN_MALLOC);
+    set_number(object, "peak_bytes", blocks.peak_bytes);
+    set_number(object, "live_bytes", blocks.live_bytes);
+    set_number(object, "total_bytes", (int64_t)blocks.total_bytes);
+    set_number(object, "total_blocks", (int64_t)blocks.total_count);
+    set_number(object, "live_blocks", blocks.live_count);
+    struct vv_capture_sums mappings = sums_of(loaded, VV_DOMAIN_MMAP);
+    set_number(object, "mapped_peak_bytes", mappings.peak_bytes);
+    set_number(object, "mapped_live_bytes", mappings.live_bytes);
+    set_number(object, "mapped_total_bytes", (int64_t)mappings.total_bytes);
+    set_number(object, "mapped_total_blocks", (int64_t)mappings.total_count);
+    set_number(object, "mapped_live_blocks", mappings.live_count);
 }
 
 static void set_sizes(json_t *object, const struct vv_loaded *loaded) {
@@ -163,6 +174,7 @@ static void set_captures(json_t *object, const struct vv_loaded *loaded) {
 }
 
 static void set_grouping(json_t *object, const struct vv_grouping *grouping) {
+    set_text(object, "domain", vv_domain_names[grouping->domain]);
     set_text(object, "view", vv_view_names[grouping->view]);
     set_text(object, "by", vv_key_names[grouping->key]);
     json_object_set_new(object, "cumulative", json_boolean(grouping->cumulative));

@@ -80,25 +80,36 @@ static void print_end(FILE *out, const struct vv_capture *capture) {
     }
 }
 
+/* What was held most at a time: "peak", and "mapped" of the program's own mappings. */
+static void print_peak(FILE *out, const struct vv_capture *capture, enum vv_domain domain) {
+    const struct vv_capture_sums *sums = &capture->sums[domain];
+    bool is_mapped = domain == VV_DOMAIN_MMAP;
+    char peak[VV_SIZE_TEXT_BYTES];
+    fprintf(out, "  %-10s %s in %" PRId64 " %s", is_mapped ? "mapped" : "peak",
+            vv_size_text(sums->peak_bytes, peak), sums->peak_count,
+            is_mapped ? "mappings of its own" : "blocks");
+    if (capture->duration_ns > 0) fprintf(out, ", at %.2f s", (double)sums->peak_ns / 1e9);
+    fputc('\n', out);
+}
+
 static void print_process(FILE *out, const struct vv_capture *capture) {
-    char peak[VV_SIZE_TEXT_BYTES], live[VV_SIZE_TEXT_BYTES], total[VV_SIZE_TEXT_BYTES];
+    const struct vv_capture_sums *sums = &capture->sums[VV_DOMAIN_MALLOC];
+    char size[VV_SIZE_TEXT_BYTES];
     fprintf(out, "%s, process %" PRIu64 ", %.2f s", capture->strings[capture->program],
             capture->process_id, (double)capture->duration_ns / 1e9);
     print_end(out, capture);
     fprintf(out, "\n");
     print_command(out, capture);
-    fprintf(out, "  peak       %s in %" PRId64 " blocks", vv_size_text(capture->peak_bytes, peak),
-            capture->peak_count);
-    if (capture->duration_ns > 0) fprintf(out, ", at %.2f s", (double)capture->peak_ns / 1e9);
+    print_peak(out, capture, VV_DOMAIN_MALLOC);
+    fprintf(out, "  at the end %s in %" PRId64 " blocks\n", vv_size_text(sums->live_bytes, size),
+            sums->live_count);
+    fprintf(out, "  in all     %s in %" PRIu64 " allocations\n",
+            vv_size_text((int64_t)sums->total_bytes, size), sums->total_count);
+    if (capture->sums[VV_DOMAIN_MMAP].total_count > 0) print_peak(out, capture, VV_DOMAIN_MMAP);
     if (capture->resident_bytes > 0) {
-        char resident[VV_SIZE_TEXT_BYTES];
-        fprintf(out, "\n  resident   %s at most, with code, stacks and mapped files",
-                vv_size_text((int64_t)capture->resident_bytes, resident));
+        fprintf(out, "  resident   %s at most, with code, stacks and mapped files\n",
+                vv_size_text((int64_t)capture->resident_bytes, size));
     }
-    fprintf(out,
-            "\n  at the end %s in %" PRId64 " blocks\n  in all     %s in %" PRIu64 " allocations\n",
-            vv_size_text(capture->live_bytes, live), capture->live_count,
-            vv_size_text((int64_t)capture->total_bytes, total), capture->total_count);
 }
 
 void vv_print_header(FILE *out, const struct vv_loaded *loaded) {
@@ -111,9 +122,10 @@ void vv_print_header(FILE *out, const struct vv_loaded *loaded) {
     fprintf(out, "%u processes of one run\n", loaded->count);
     for (unsigned index = 0; index < loaded->count; index++) {
         const struct vv_capture *capture = loaded->captures[index];
+        const struct vv_capture_sums *blocks = &capture->sums[VV_DOMAIN_MALLOC];
         fprintf(out, "  %-24s process %-8" PRIu64 " peak %s\n", capture->strings[capture->program],
-                capture->process_id, vv_size_text(capture->peak_bytes, text));
-        peak += capture->peak_bytes;
+                capture->process_id, vv_size_text(blocks->peak_bytes, text));
+        peak += blocks->peak_bytes;
     }
     fprintf(out, "  the sum of their peaks, which need not be at one time: %s\n",
             vv_size_text(peak, text));
@@ -233,8 +245,16 @@ static double share(int64_t part, int64_t whole) {
     return whole > 0 ? 100.0 * (double)part / (double)whole : 0;
 }
 
-static const char *view_heading(enum vv_view view) {
-    switch (view) {
+static const char *const mapped_headings[VV_VIEW_COUNT] = {
+    [VV_VIEW_PEAK] = "at the peak of mappings",
+    [VV_VIEW_LIVE] = "mapped at the end",
+    [VV_VIEW_TOTAL] = "mapped in all",
+    [VV_VIEW_LEAKS] = "never unmapped",
+};
+
+static const char *view_heading(const struct vv_grouping *grouping) {
+    if (grouping->domain == VV_DOMAIN_MMAP) return mapped_headings[grouping->view];
+    switch (grouping->view) {
     case VV_VIEW_PEAK: return "at the peak";
     case VV_VIEW_LIVE: return "live at the end";
     case VV_VIEW_TOTAL: return "allocated in all";
@@ -267,9 +287,8 @@ void vv_print_rows(FILE *out, const struct vv_grouping *grouping, const struct v
     bool colours = has_colours(out);
     int64_t rest_bytes = groups->bytes;
     int64_t rest_blocks = groups->blocks;
-    fprintf(out, "%11s %6s %10s  %s, by %s%s\n", "bytes", "share", "blocks",
-            view_heading(grouping->view), vv_key_names[grouping->key],
-            grouping->cumulative ? ", with what it called" : "");
+    fprintf(out, "%11s %6s %10s  %s, by %s%s\n", "bytes", "share", "blocks", view_heading(grouping),
+            vv_key_names[grouping->key], grouping->cumulative ? ", with what it called" : "");
     size_t count = groups->count < top ? groups->count : top;
     for (size_t index = 0; index < count; index++) {
         const struct vv_group *row = &groups->rows[index];
@@ -300,8 +319,8 @@ void vv_print_changes(FILE *out, const struct vv_grouping *grouping, const struc
                       size_t top) {
     char size[VV_SIZE_TEXT_BYTES], change[VV_SIZE_TEXT_BYTES], name[NAME_BYTES];
     bool colours = has_colours(out);
-    fprintf(out, "%12s %12s %10s  %s, by %s\n", "change", "now", "blocks",
-            view_heading(grouping->view), vv_key_names[grouping->key]);
+    fprintf(out, "%12s %12s %10s  %s, by %s\n", "change", "now", "blocks", view_heading(grouping),
+            vv_key_names[grouping->key]);
     size_t shown = 0;
     size_t unchanged = 0;
     for (size_t index = 0; index < groups->count; index++) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const vv_domain_names[VV_DOMAIN_COUNT + 1] = {"malloc", "mmap", NULL};
 const char *const vv_view_names[VV_VIEW_COUNT + 1] = {"peak",      "live",  "total",
                                                       "temporary", "leaks", NULL};
 const char *const vv_key_names[VV_KEY_COUNT + 1] = {"line",      "function", "file", "module",
@@ -26,6 +27,7 @@ static const char *const api_names[VV_API_COUNT] = {
     [VV_API_NEW_ALIGNED] = "operator new (aligned)",
     [VV_API_NEW_ARRAY_ALIGNED] = "operator new[] (aligned)",
     [VV_API_OBJECT] = "(object)",
+    [VV_API_MMAP] = "mmap",
 };
 
 static const char *const kind_names[VV_LOCATION_KIND_COUNT] = {
@@ -245,8 +247,10 @@ struct amount {
     int64_t blocks;
 };
 
-static struct amount amount_of(enum vv_view view, const struct vv_capture_count *count) {
-    switch (view) {
+static struct amount amount_of(const struct vv_grouping *grouping, const struct vv_capture *capture,
+                               const struct vv_capture_count *count) {
+    if (vv_capture_domain(capture, count) != grouping->domain) return (struct amount){0, 0};
+    switch (grouping->view) {
     case VV_VIEW_PEAK: return (struct amount){count->peak_bytes, count->peak_count};
     case VV_VIEW_TOTAL:
         return (struct amount){(int64_t)count->total_bytes, (int64_t)count->total_count};
@@ -306,10 +310,10 @@ static void add_by_thread(struct table *table, const struct vv_capture *capture)
                                  .module = capture->strings[capture->program],
                                  .address = thread->id};
         uint64_t hash = vv_mix64(thread->id ^ vv_mix64(capture->process_id)) ^ count->thread;
+        struct amount amount = amount_of(table->grouping, capture, count);
+        if (amount.bytes == 0 && amount.blocks == 0) continue;
         struct vv_group *group = group_of(table, hash, &frame);
-        if (group != NULL) {
-            add_to_group(group, amount_of(table->grouping->view, count), capture, count->site);
-        }
+        if (group != NULL) add_to_group(group, amount, capture, count->site);
     }
 }
 
@@ -323,7 +327,7 @@ static void add_by_site(struct table *table, const struct vv_capture *capture) {
     }
     for (uint32_t index = 0; index < capture->count_count; index++) {
         const struct vv_capture_count *count = &capture->counts[index];
-        struct amount amount = amount_of(table->grouping->view, count);
+        struct amount amount = amount_of(table->grouping, capture, count);
         amounts[count->site].bytes += amount.bytes;
         amounts[count->site].blocks += amount.blocks;
     }
@@ -334,9 +338,10 @@ static void add_by_site(struct table *table, const struct vv_capture *capture) {
     vv_scratch_free(list.scratch);
 }
 
-static void add_totals(struct vv_groups *out, enum vv_view view, const struct vv_capture *capture) {
+static void add_totals(struct vv_groups *out, const struct vv_grouping *grouping,
+                       const struct vv_capture *capture) {
     for (uint32_t index = 0; index < capture->count_count; index++) {
-        struct amount amount = amount_of(view, &capture->counts[index]);
+        struct amount amount = amount_of(grouping, capture, &capture->counts[index]);
         out->bytes += amount.bytes;
         out->blocks += amount.blocks;
     }
@@ -350,7 +355,7 @@ static int collect(struct table *table, const struct vv_capture *const *captures
         } else {
             add_by_site(table, captures[index]);
         }
-        add_totals(out, table->grouping->view, captures[index]);
+        add_totals(out, table->grouping, captures[index]);
     }
     out->rows = table->groups;
     out->count = table->count;

@@ -66,6 +66,7 @@ struct vv_groups {
 };
 
 struct vv_grouping {
+    enum vv_domain domain; /* what else there is does not appear */
     enum vv_view view;
     enum vv_key key;
     bool cumulative;
@@ -73,6 +74,7 @@ struct vv_grouping {
 };
 
 /* "peak", "line" and so on, by number; NULL behind the last. */
+extern const char *const vv_domain_names[VV_DOMAIN_COUNT + 1];
 extern const char *const vv_view_names[VV_VIEW_COUNT + 1];
 extern const char *const vv_key_names[VV_KEY_COUNT + 1];
 

@@ -109,8 +109,10 @@ void varve_snapshot_totals(const varve_snapshot *snapshot, size_t *out_bytes, si
     int64_t bytes = 0;
     int64_t blocks = 0;
     for (uint32_t index = 0; index < snapshot->count_count; index++) {
-        bytes += snapshot->counts[index].live_bytes;
-        blocks += snapshot->counts[index].live_count;
+        const struct vv_capture_count *count = &snapshot->counts[index];
+        if (vv_capture_domain(snapshot->origin->capture, count) != VV_DOMAIN_MALLOC) continue;
+        bytes += count->live_bytes;
+        blocks += count->live_count;
     }
     if (out_bytes != NULL) *out_bytes = (size_t)bytes;
     if (out_blocks != NULL) *out_blocks = (size_t)blocks;

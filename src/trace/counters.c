@@ -4,6 +4,7 @@
 #include "heap/meta.h"
 #include "heap/thread.h"
 #include "os/clock.h"
+#include "trace/nodes.h"
 
 #include <string.h>
 #include <sys/prctl.h>
@@ -152,8 +153,8 @@ void vv_counters_resized(struct vv_counters *counters, uint32_t old_site,
     if (vv_unlikely(old_shard == NULL || shard == NULL)) return;
     int64_t change = amount.byte_count - old_amount.byte_count;
     if (change < 0) vv_peak_falls();
-    vv_shard_add(old_shard, -old_amount.byte_count, -old_amount.block_count);
-    vv_shard_add(shard, amount.byte_count, amount.block_count);
+    vv_shard_add(old_shard, VV_DOMAIN_MALLOC, -old_amount.byte_count, -old_amount.block_count);
+    vv_shard_add(shard, VV_DOMAIN_MALLOC, amount.byte_count, amount.block_count);
     vv_counters_request(counters, shard, amount);
     vv_peak_changed(&counters->credit, change);
     counters->last_block = block;
@@ -162,8 +163,31 @@ void vv_counters_resized(struct vv_counters *counters, uint32_t old_site,
 void vv_counters_found(struct vv_counters *counters, uint32_t site, struct vv_amount amount) {
     struct vv_shard *shard = vv_counters_shard(counters, site);
     if (vv_unlikely(shard == NULL)) return;
-    vv_shard_add(shard, amount.byte_count, amount.block_count);
+    vv_shard_add(shard, VV_DOMAIN_MALLOC, amount.byte_count, amount.block_count);
     vv_peak_changed(&counters->credit, amount.byte_count);
+}
+
+static bool change_mapped(struct vv_counters *counters, uint32_t site, int64_t byte_count,
+                          int32_t count, struct vv_shard **out_shard) {
+    *out_shard = vv_counters_shard(counters, site);
+    if (*out_shard == NULL) return false;
+    if (byte_count < 0) vv_peak_mapped_falls();
+    vv_shard_add(*out_shard, VV_DOMAIN_MMAP, byte_count, count);
+    vv_peak_mapped_changed(byte_count);
+    return true;
+}
+
+void vv_counters_mapped(struct vv_counters *counters, uint32_t site, size_t byte_count) {
+    struct vv_shard *shard;
+    if (!change_mapped(counters, site, (int64_t)byte_count, 1, &shard)) return;
+    vv_counter_raise(&shard->total_bytes, byte_count);
+    vv_counter_raise(&shard->total_count, 1);
+}
+
+void vv_counters_mapped_changed(struct vv_counters *counters, uint32_t site, int64_t byte_count,
+                                int32_t count) {
+    struct vv_shard *shard;
+    change_mapped(counters, site, byte_count, count, &shard);
 }
 
 /* --- the end of a thread --- */
@@ -173,11 +197,11 @@ static int64_t peak_of(const struct vv_shard *shard, uint32_t epoch, int64_t liv
 }
 
 /* Adds a shard of an ended thread to another one and clears it. */
-static void merge_shard(struct vv_shard *into, struct vv_shard *from) {
-    uint32_t epoch = atomic_load_explicit(&vv_store_header()->epoch, memory_order_relaxed);
+static void merge_shard(struct vv_shard *into, struct vv_shard *from, enum vv_domain domain) {
+    uint32_t epoch = vv_peak_epoch(domain);
     int64_t from_peak = peak_of(from, epoch, from->live_bytes, from->peak_bytes);
     int32_t from_count = (int32_t)peak_of(from, epoch, from->live_count, from->peak_count);
-    vv_shard_add(into, from->live_bytes, from->live_count); /* also notes into's peak */
+    vv_shard_add(into, domain, from->live_bytes, from->live_count); /* also notes into's peak */
     into->peak_bytes += from_peak;
     into->peak_count += from_count;
     vv_counter_raise(&into->total_bytes, from->total_bytes);
@@ -198,7 +222,8 @@ static void merge_page(struct vv_store_thread *into, uint32_t index, struct vv_s
         if (!is_used(&page[slot])) continue;
         if (into_page == NULL) into_page = shard_page(into, index, /* create */ true);
         if (into_page == NULL) return;
-        merge_shard(&into_page[slot], &page[slot]);
+        uint32_t site = index * (uint32_t)VV_SHARDS_PER_PAGE + slot;
+        merge_shard(&into_page[slot], &page[slot], vv_nodes_domain(site));
     }
 }
 
@@ -226,6 +251,7 @@ static void merge_locked(struct vv_counters *counters) {
 void vv_counters_end(struct vv_counters *counters) {
     struct vv_store_thread *record = counters->record;
     if (record != NULL) {
+        vv_lock(&vv_mapped_lock); /* merging looks at the shards of mappings */
         vv_lock(&tracers_lock);
         vv_peak_flush(&counters->credit);
         take_name(record);
@@ -234,6 +260,7 @@ void vv_counters_end(struct vv_counters *counters) {
         live_count--;
         if (++ended_count > KEPT_RECORD_COUNT) merge_locked(counters);
         vv_unlock(&tracers_lock);
+        vv_unlock(&vv_mapped_lock);
     }
     vv_counters_forget(counters);
 }

@@ -72,7 +72,7 @@ static inline void vv_counters_allocated(struct vv_counters *counters, uint32_t 
                                          struct vv_amount amount, const void *block) {
     struct vv_shard *shard = vv_counters_shard(counters, site);
     if (vv_unlikely(shard == NULL)) return;
-    vv_shard_add(shard, amount.byte_count, amount.block_count);
+    vv_shard_add(shard, VV_DOMAIN_MALLOC, amount.byte_count, amount.block_count);
     vv_counters_request(counters, shard, amount);
     vv_peak_changed(&counters->credit, amount.byte_count);
     counters->last_block = block;
@@ -83,7 +83,7 @@ static inline void vv_counters_freed(struct vv_counters *counters, uint32_t site
     struct vv_shard *shard = vv_counters_shard(counters, site);
     if (vv_unlikely(shard == NULL)) return;
     vv_peak_falls();
-    vv_shard_add(shard, -amount.byte_count, -amount.block_count);
+    vv_shard_add(shard, VV_DOMAIN_MALLOC, -amount.byte_count, -amount.block_count);
     vv_peak_changed(&counters->credit, -amount.byte_count);
     if (counters->last_block == block) {
         vv_counter_raise(&shard->temporary_count, (uint64_t)amount.block_count);
@@ -98,6 +98,12 @@ void vv_counters_resized(struct vv_counters *counters, uint32_t old_site,
 
 /* A block that was live before this store was opened. */
 void vv_counters_found(struct vv_counters *counters, uint32_t site, struct vv_amount amount);
+
+/* A mapping was made; and one that was known became more or less, was cut in two, or was found at
+ * the beginning of a store. They appear in the sum of mappings only. Mapped lock. */
+void vv_counters_mapped(struct vv_counters *counters, uint32_t site, size_t byte_count);
+void vv_counters_mapped_changed(struct vv_counters *counters, uint32_t site, int64_t byte_count,
+                                int32_t count);
 
 /* A new store was opened: no thread counts yet. No thread does so meanwhile. */
 void vv_counters_open(void);

@@ -21,12 +21,13 @@
 #define VV_TRACE_LAYOUT_H
 
 #include "base/bits.h"
+#include "heap/request.h"
 
 #include <stdatomic.h>
 
 #define VV_STORE_MAGIC "varve store\n\x1a\0\0"
 #define VV_STORE_MAGIC_BYTES 16
-#define VV_STORE_VERSION 2 /* 2: labels */
+#define VV_STORE_VERSION 3 /* 2: labels; 3: mappings */
 #define VV_STORE_BYTE_ORDER 0x01020304u
 #define VV_STORE_PAGE_BYTES 4096
 
@@ -108,7 +109,8 @@ struct vv_node {
  * it: one shard's live_bytes may be negative.
  *
  * Peak: `peak_bytes` is what live_bytes was at the process's peak, if the shard has been touched
- * after that peak (epoch == header.epoch); else live_bytes still is. See trace/peak.h. */
+ * after that peak (epoch == header.epoch); else live_bytes still is. See trace/peak.h. Sites whose
+ * api is VV_API_MMAP follow the peak of mappings, header.mapped. */
 struct vv_shard {
     _Atomic int64_t live_bytes;
     _Atomic int64_t peak_bytes;
@@ -196,6 +198,16 @@ enum vv_store_state {
 #define VV_STORE_THREAD_LIMIT (VV_STORE_THREAD_DIRECTORY_COUNT * VV_NUMBERS_PER_PAGE)
 #define VV_STORE_COMMAND_BYTES 2048
 
+/* The sum of all mappings that the program made itself, and its peak: as live_bytes, max_bytes and
+ * so on of the header. */
+struct vv_store_mapped {
+    _Atomic int64_t live_bytes;
+    _Atomic int64_t max_bytes;
+    _Atomic uint64_t peak_ticks;
+    _Atomic uint32_t epoch;
+    _Atomic uint32_t rising;
+};
+
 struct vv_store_header {
     char magic[VV_STORE_MAGIC_BYTES];
     uint32_t version;
@@ -262,6 +274,9 @@ struct vv_store_header {
     /* since version 2 */
     _Atomic uint32_t label_count; /* the first is label 1; raised like the counts above */
     _Atomic vv_page_number label_pages[VV_STORE_LABEL_PAGES];
+
+    /* since version 3 */
+    struct vv_store_mapped mapped;
 };
 
 #define VV_STORE_HEADER_PAGES 2

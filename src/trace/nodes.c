@@ -292,6 +292,10 @@ vv_node_number vv_nodes_of_site(uint32_t site) {
                                 memory_order_relaxed);
 }
 
+enum vv_domain vv_nodes_domain(uint32_t site) {
+    return vv_domain_of(vv_frame_api(vv_nodes_get(vv_nodes_of_site(site))->frame));
+}
+
 /* --- opening --- */
 
 static bool make_index(void) {

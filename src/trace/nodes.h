@@ -50,6 +50,9 @@ uint32_t vv_nodes_site(vv_node_number node);
 /* The node of a site, or the root when there is no such site. */
 vv_node_number vv_nodes_of_site(uint32_t site);
 
+/* What kind of memory is counted at a site. */
+enum vv_domain vv_nodes_domain(uint32_t site);
+
 const struct vv_node *vv_nodes_get(vv_node_number node);
 
 #endif

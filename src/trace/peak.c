@@ -76,8 +76,36 @@ void vv_peak_reset(void) {
     atomic_store_explicit(&header->rising, 1, memory_order_relaxed);
 }
 
+/* --- mappings --- */
+
+struct vv_lock vv_mapped_lock = VV_LOCK(VV_RANK_MAPPED);
+
+void vv_peak_mapped_falls(void) {
+    struct vv_store_mapped *mapped = &vv_store_header()->mapped;
+    if (atomic_load_explicit(&mapped->rising, memory_order_relaxed) == 0) return;
+    atomic_store_explicit(&mapped->rising, 0, memory_order_relaxed);
+    uint64_t now = vv_clock_ticks();
+    atomic_store_explicit(&mapped->peak_ticks, now, memory_order_relaxed);
+    atomic_store_explicit(&vv_store_header()->last_seen_ticks, now, memory_order_relaxed);
+    atomic_fetch_add_explicit(&mapped->epoch, 1, memory_order_relaxed);
+}
+
+void vv_peak_mapped_changed(int64_t byte_count) {
+    struct vv_store_mapped *mapped = &vv_store_header()->mapped;
+    int64_t live_bytes =
+        atomic_load_explicit(&mapped->live_bytes, memory_order_relaxed) + byte_count;
+    atomic_store_explicit(&mapped->live_bytes, live_bytes, memory_order_relaxed);
+    if (live_bytes <= atomic_load_explicit(&mapped->max_bytes, memory_order_relaxed)) return;
+    atomic_store_explicit(&mapped->max_bytes, live_bytes, memory_order_relaxed);
+    atomic_store_explicit(&mapped->rising, 1, memory_order_relaxed);
+}
+
+/* --- both --- */
+
 void vv_peak_open(void) {
     struct vv_store_header *header = vv_store_header();
     atomic_store_explicit(&header->epoch, 1, memory_order_relaxed);
     atomic_store_explicit(&header->rising, 1, memory_order_relaxed);
+    atomic_store_explicit(&header->mapped.epoch, 1, memory_order_relaxed);
+    atomic_store_explicit(&header->mapped.rising, 1, memory_order_relaxed);
 }

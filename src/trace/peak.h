@@ -16,6 +16,7 @@
 #ifndef VV_TRACE_PEAK_H
 #define VV_TRACE_PEAK_H
 
+#include "os/lock.h"
 #include "trace/store.h"
 
 struct vv_peak_credit {
@@ -66,9 +67,30 @@ bool vv_peak_share(uint32_t thread_count);
 /* The current maximum becomes the present sum (varve_trace_reset_peak). */
 void vv_peak_reset(void);
 
-/* Adds to a shard. */
-static inline void vv_shard_add(struct vv_shard *shard, int64_t byte_count, int32_t count) {
-    uint32_t epoch = atomic_load_explicit(&vv_store_header()->epoch, memory_order_relaxed);
+/* --- mappings: rare, so that all is done under one lock, and exact with any number of threads ---
+ */
+
+extern struct vv_lock vv_mapped_lock;
+
+/* Before what is mapped falls by an event. */
+void vv_peak_mapped_falls(void);
+
+/* After an event changed what is mapped. */
+void vv_peak_mapped_changed(int64_t byte_count);
+
+/* --- shards --- */
+
+/* The number of the present epoch, which blocks and mappings count apart. */
+static inline uint32_t vv_peak_epoch(enum vv_domain domain) {
+    struct vv_store_header *header = vv_store_header();
+    return atomic_load_explicit(domain == VV_DOMAIN_MMAP ? &header->mapped.epoch : &header->epoch,
+                                memory_order_relaxed);
+}
+
+/* Adds to a shard of a site of that domain. */
+static inline void vv_shard_add(struct vv_shard *shard, enum vv_domain domain, int64_t byte_count,
+                                int32_t count) {
+    uint32_t epoch = vv_peak_epoch(domain);
     int64_t live_bytes = atomic_load_explicit(&shard->live_bytes, memory_order_relaxed);
     int32_t live_count = atomic_load_explicit(&shard->live_count, memory_order_relaxed);
     if (atomic_load_explicit(&shard->epoch, memory_order_relaxed) != epoch) {

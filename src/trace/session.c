@@ -11,6 +11,7 @@
 #include "os/pages.h"
 #include "os/resident.h"
 #include "trace/label.h"
+#include "trace/mappings.h"
 #include "trace/modules.h"
 #include "trace/rule.h"
 
@@ -79,6 +80,7 @@ static int open_all(void) {
     if (result == 0) {
         vv_modules_open();
         vv_counters_open();
+        vv_mappings_open();
         result = vv_nodes_open();
     }
     if (result == 0) vv_labels_open();
@@ -173,6 +175,7 @@ void vv_session_end(void) {
 /* --- in a child --- */
 
 void vv_session_before_fork(void) {
+    vv_lock(&vv_mapped_lock);
     vv_counters_before_fork();
     vv_modules_before_fork();
     vv_lock(&vv_sites_lock);
@@ -182,6 +185,7 @@ void vv_session_after_fork_in_parent(void) {
     vv_unlock(&vv_sites_lock);
     vv_modules_after_fork(false);
     vv_counters_after_fork(false);
+    vv_unlock(&vv_mapped_lock);
 }
 
 void vv_session_after_fork_in_child(void) {
@@ -189,6 +193,7 @@ void vv_session_after_fork_in_child(void) {
     vv_lock_reset(&vv_store_lock);
     vv_modules_after_fork(true);
     vv_counters_after_fork(true);
+    vv_lock_reset(&vv_mapped_lock);
     if (!follows_fork) atomic_store_explicit(&vv_tracing, false, memory_order_relaxed);
 }
 
@@ -204,6 +209,11 @@ static int count_inherited(const struct vv_place *place, void *argument) {
     vv_store_header()->inherited_bytes += (uint64_t)amount.byte_count;
     vv_store_header()->inherited_count += (uint64_t)amount.block_count;
     return 0;
+}
+
+static void count_all_inherited(struct vv_tracer *tracer) {
+    vv_walk_blocks(count_inherited, tracer);
+    vv_mappings_inherit(&tracer->counters);
 }
 
 /* Opens the child's store and carries the parent's trie over. 0 or -errno. */
@@ -231,12 +241,31 @@ bool vv_session_become_child(struct vv_thread *thread) {
         } else {
             vv_tracer_restart(thread->trace, session);
         }
-        if (thread->trace != NULL) vv_walk_blocks(count_inherited, thread->trace);
+        if (thread->trace != NULL) count_all_inherited(thread->trace);
         return thread->trace != NULL;
     }
     atomic_store_explicit(&vv_tracing, false, memory_order_relaxed);
     if (result != -ECHILD && result != -ENOENT) complain("no store can be made in ", result);
     return false;
+}
+
+/* --- events --- */
+
+VV_NOINLINE struct vv_tracer *vv_session_tracer_slow(struct vv_thread *thread) {
+    if (vv_session_current() == 0 && !vv_session_become_child(thread)) return NULL;
+    uint64_t session = vv_session_current();
+    struct vv_tracer *tracer = thread->trace;
+    if (tracer == NULL) {
+        tracer = thread->trace = vv_tracer_new(session);
+    } else if (tracer->session != session) {
+        vv_tracer_restart(tracer, session);
+    }
+    return tracer;
+}
+
+VV_NOINLINE void vv_session_lose(void) {
+    if (!is_recorded_here()) return;
+    atomic_fetch_add_explicit(&vv_store_header()->lost_count, 1, memory_order_relaxed);
 }
 
 /* --- from the program --- */

@@ -40,6 +40,17 @@ static inline bool vv_session_is_of(const struct vv_tracer *tracer) {
     return tracer->session == vv_session_current();
 }
 
+/* The thread's tracer for this process's present store; NULL: its events cannot be recorded. */
+struct vv_tracer *vv_session_tracer_slow(struct vv_thread *thread);
+static inline struct vv_tracer *vv_session_tracer(struct vv_thread *thread) {
+    struct vv_tracer *tracer = thread->trace;
+    if (vv_likely(tracer != NULL && vv_session_is_of(tracer))) return tracer;
+    return vv_session_tracer_slow(thread);
+}
+
+/* Counts an event that could not be recorded. */
+void vv_session_lose(void);
+
 /* Whether the environment asks for a record of the process from its start. */
 bool vv_session_is_wanted(void);
 

@@ -14,25 +14,6 @@
 
 /* --- events --- */
 
-static VV_NOINLINE struct vv_tracer *tracer_slow(struct vv_thread *thread) {
-    if (vv_session_current() == 0 && !vv_session_become_child(thread)) return NULL;
-    uint64_t session = vv_session_current();
-    struct vv_tracer *tracer = thread->trace;
-    if (tracer == NULL) {
-        tracer = thread->trace = vv_tracer_new(session);
-    } else if (tracer->session != session) {
-        vv_tracer_restart(tracer, session);
-    }
-    return tracer;
-}
-
-/* The thread's tracer; NULL: its events cannot be recorded. */
-static inline struct vv_tracer *tracer_of(struct vv_thread *thread) {
-    struct vv_tracer *tracer = thread->trace;
-    if (vv_likely(tracer != NULL && vv_session_is_of(tracer))) return tracer;
-    return tracer_slow(thread);
-}
-
 static inline struct vv_amount amount_of(size_t byte_count) {
     if (vv_unlikely(vv_session.sample_bytes != 0)) {
         return vv_sampling_amount(vv_session.sample_bytes, byte_count);
@@ -40,11 +21,8 @@ static inline struct vv_amount amount_of(size_t byte_count) {
     return (struct vv_amount){.byte_count = (int64_t)byte_count, .block_count = 1};
 }
 
-/* An event that could not be recorded: not without being counted. */
-static VV_NOINLINE uint32_t lose(void) {
-    if (vv_store_base != NULL && vv_session_current() != 0) {
-        atomic_fetch_add_explicit(&vv_store_header()->lost_count, 1, memory_order_relaxed);
-    }
+static uint32_t lose(void) {
+    vv_session_lose();
     return VV_SITE_UNKNOWN;
 }
 
@@ -58,7 +36,7 @@ static inline bool is_wanted(struct vv_tracer *tracer, size_t byte_count) {
 static uint32_t allocated(struct vv_thread *thread, const void *block,
                           const struct vv_request *request) {
     if (vv_unlikely(thread == NULL)) return lose();
-    struct vv_tracer *tracer = tracer_of(thread);
+    struct vv_tracer *tracer = vv_session_tracer(thread);
     if (vv_unlikely(tracer == NULL)) return lose();
     if (vv_unlikely(!is_wanted(tracer, request->byte_count))) return VV_SITE_UNKNOWN;
     uint32_t site = vv_stack_site(&tracer->stack, request, vv_session.depth_limit);
@@ -68,7 +46,7 @@ static uint32_t allocated(struct vv_thread *thread, const void *block,
 
 static uint32_t object_allocated(struct vv_thread *thread, const void *block,
                                  const struct vv_request *request, uint32_t label) {
-    struct vv_tracer *tracer = thread != NULL ? tracer_of(thread) : NULL;
+    struct vv_tracer *tracer = thread != NULL ? vv_session_tracer(thread) : NULL;
     if (vv_unlikely(tracer == NULL)) return lose();
     if (vv_unlikely(!is_wanted(tracer, request->byte_count))) return VV_SITE_UNKNOWN;
     uint32_t site = vv_stack_site(&tracer->stack, request, vv_session.depth_limit);
@@ -83,7 +61,7 @@ static uint64_t session(void) {
 
 static void freed(struct vv_thread *thread, const void *block, struct vv_fact fact) {
     if (vv_unlikely(fact.site < VV_SITE_FIRST)) return;
-    struct vv_tracer *tracer = thread != NULL ? tracer_of(thread) : NULL;
+    struct vv_tracer *tracer = thread != NULL ? vv_session_tracer(thread) : NULL;
     if (vv_unlikely(tracer == NULL)) {
         lose();
         return;
@@ -93,7 +71,7 @@ static void freed(struct vv_thread *thread, const void *block, struct vv_fact fa
 
 static uint32_t resized(struct vv_thread *thread, const void *new_block, struct vv_fact old_fact,
                         const struct vv_request *request) {
-    struct vv_tracer *tracer = thread != NULL ? tracer_of(thread) : NULL;
+    struct vv_tracer *tracer = thread != NULL ? vv_session_tracer(thread) : NULL;
     if (vv_unlikely(tracer == NULL)) return lose();
     if (old_fact.site < VV_SITE_FIRST) return allocated(thread, new_block, request);
     struct vv_amount old_amount = amount_of(old_fact.requested_bytes);
@@ -176,7 +154,7 @@ const void *vv_trace_store(size_t *out_byte_count) {
 static struct vv_tracer *enter_own_tracer(void) {
     if (!varve_trace_is_tracing()) return NULL;
     struct vv_thread *thread = vv_thread_enter(VV_FRAME());
-    return thread != NULL ? tracer_of(thread) : NULL;
+    return thread != NULL ? vv_session_tracer(thread) : NULL;
 }
 
 void vv_trace_suspend(void) {

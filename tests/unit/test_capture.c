@@ -164,10 +164,10 @@ static struct vv_capture *make_capture(void) {
     capture->counts = array(capture, 4, sizeof *capture->counts);
     memcpy(capture->counts, counts, sizeof counts);
     capture->count_count = 4;
-    capture->live_bytes = 370;
-    capture->live_count = 6;
-    capture->peak_bytes = 5000;
-    capture->peak_count = 1;
+    capture->sums[VV_DOMAIN_MALLOC].live_bytes = 370;
+    capture->sums[VV_DOMAIN_MALLOC].live_count = 6;
+    capture->sums[VV_DOMAIN_MALLOC].peak_bytes = 5000;
+    capture->sums[VV_DOMAIN_MALLOC].peak_count = 1;
     CHECK(vv_capture_check(capture) == NULL);
     return capture;
 }
