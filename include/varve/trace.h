@@ -6,8 +6,10 @@
  * the same for a whole program without its help; these functions then see that trace.
  *
  * Link with -lvarve-malloc (or preload libvarve-malloc.so) to trace malloc and operator new; with
- * -lvarve only varve_malloc and its kind are traced. Sizes are in bytes, as requested. Functions
- * return 0 or a negative errno, unless stated otherwise, and may be called from any thread. */
+ * -lvarve only varve_malloc and its kind are traced. Memory that the program maps itself is recorded
+ * by libvarve-malloc, too, but counts apart: in captures, as the domain mmap. Sizes are in bytes, as
+ * requested. Functions return 0 or a negative errno, unless stated otherwise, and may be called from
+ * any thread. */
 #ifndef VARVE_TRACE_H
 #define VARVE_TRACE_H
 

@@ -118,7 +118,7 @@ def calls_that_fail_say_so_and_change_nothing():
         if (mmap(NULL, 0, READ_WRITE, MEMORY, -1, 0) != MAP_FAILED || errno != EINVAL) return 2;
         if (munmap(memory + 1, MIB) != -1 || errno != EINVAL) return 3;
         if (mprotect(memory + 1, MIB, PROT_NONE) != -1 || errno != EINVAL) return 4;
-        if (mremap(memory, MIB, 1ul << 50, 0) != MAP_FAILED || errno != ENOMEM) return 5;
+        if (mremap(memory, MIB, 1ul << 46, 0) != MAP_FAILED || errno != ENOMEM) return 5;
         if (mremap(memory, MIB, 2 * MIB, MREMAP_MAYMOVE | MREMAP_FIXED, memory) != MAP_FAILED) return 6;
         return 0;
     }

@@ -199,6 +199,37 @@ TEST(a_capture_survives_its_file_format) {
     vv_capture_free(capture);
 }
 
+static void put_u32(uint8_t *at, uint32_t value) {
+    for (unsigned byte = 0; byte < 4; byte++) at[byte] = (uint8_t)(value >> 8 * byte);
+}
+
+/* Version 2 knew no mappings: its first chunk ends before their seven sums, which are 0 here. */
+TEST(a_file_of_version_2_is_read) {
+    enum { SUM_BYTES = 7, HEAD_BYTES = 16 };
+    struct vv_capture *capture = make_capture();
+    size_t byte_count;
+    const uint8_t *bytes = vv_capture_encode(capture, &byte_count);
+    const uint8_t *chunk = bytes + VV_FORMAT_MAGIC_BYTES;
+    size_t length = chunk[12] | (size_t)chunk[13] << 8;
+    uint8_t *copy = malloc(byte_count);
+    uint8_t *copied_chunk = copy + VV_FORMAT_MAGIC_BYTES;
+    size_t kept_bytes = VV_FORMAT_MAGIC_BYTES + HEAD_BYTES + length - SUM_BYTES;
+    memcpy(copy, bytes, kept_bytes);
+    memcpy(copy + kept_bytes, bytes + kept_bytes + SUM_BYTES, byte_count - kept_bytes - SUM_BYTES);
+    put_u32(copied_chunk + 8, 2);
+    put_u32(copied_chunk + 12, (uint32_t)(length - SUM_BYTES));
+    put_u32(copied_chunk, vv_crc32c(copied_chunk + 4, HEAD_BYTES - 4 + length - SUM_BYTES));
+    struct vv_capture *again = decoded(copy, byte_count - SUM_BYTES);
+    REQUIRE(again != NULL);
+    CHECK(!again->is_cut);
+    CHECK_EQ(again->sums[VV_DOMAIN_MALLOC].live_bytes, 370);
+    CHECK_EQ(again->sums[VV_DOMAIN_MMAP].live_bytes, 0);
+    CHECK_EQ(again->count_count, 4);
+    vv_capture_free(again);
+    vv_capture_free(capture);
+    free(copy);
+}
+
 TEST(a_file_cut_at_any_byte_is_refused_or_read_as_far_as_it_goes) {
     struct vv_capture *capture = make_capture();
     size_t byte_count;
@@ -317,6 +348,26 @@ TEST(groups_are_sums_largest_first) {
     struct vv_grouping temporary = {.view = VV_VIEW_TEMPORARY, .key = VV_KEY_FUNCTION};
     groups = group(temporary, capture, scratch);
     check_row(&groups, 0, "save", 40, 4);
+    vv_scratch_free(scratch);
+    vv_capture_free(capture);
+}
+
+TEST(domains_do_not_mix) {
+    struct vv_capture *capture = make_capture();
+    struct vv_scratch *scratch = vv_scratch_new();
+    capture->sites[1].api = VV_API_MMAP; /* 300 of the 320 bytes of load() */
+    struct vv_grouping live = {.view = VV_VIEW_LIVE, .key = VV_KEY_FUNCTION};
+    struct vv_groups groups = group(live, capture, scratch);
+    CHECK_EQ(groups.bytes, 70);
+    live.domain = VV_DOMAIN_MMAP;
+    groups = group(live, capture, scratch);
+    CHECK_EQ(groups.bytes, 300);
+    CHECK_EQ(groups.count, 1);
+    check_row(&groups, 0, "load", 300, 3);
+    live.key = VV_KEY_THREAD;
+    groups = group(live, capture, scratch);
+    CHECK_EQ(groups.count, 1);
+    CHECK_EQ(groups.rows[0].bytes, 300);
     vv_scratch_free(scratch);
     vv_capture_free(capture);
 }
