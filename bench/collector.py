@@ -19,6 +19,7 @@ PERCENT_LINE = re.compile(r"^(\w+): ([\d.]+) (?:ns|bytes) per object")
 SERVE_LINE = re.compile(r"median ([\d.]+) us, 99 % ([\d.]+) us, 99.9 % ([\d.]+) us, "
                         r"longest ([\d.]+) us[^;]*; "
                         r"collector ([\d.]+) ms of.*peak ([\d.]+) MiB(?:.*alone: longest ([\d.]+) us)?")
+DOCUMENTS_LINE = re.compile(r"times: (\d+) documents/s")
 SERVE_METRICS = [("pause_median_us", "us", 1), ("pause_99_us", "us", 1),
                  ("pause_99_9_us", "us", 1), ("pause_longest_us", "us", 1),
                  ("collector_ms", "ms", 1), ("peak_bytes", "B", 2**20), ("alone_longest_us", "us", 1)]
@@ -51,6 +52,8 @@ ROWS = [
     Row("pauses_1m", "serve", 1000000, {}, (PYTHON, UNBOUNDED), "budget of 1 ms"),
     Row("deep_size_1m", "deep_size", 1000000, {"deep_size": "size_ns"}, (PYTHON,),
         "a tree of lists and dicts"),
+    Row("documents", "documents", 20000, {}, (PYTHON,),
+        "examples/documents reads its file again and again, the former documents become garbage"),
 ]
 ROW_NAMES = [row.name for row in ROWS]
 
@@ -63,6 +66,8 @@ def commands(context, row):
     """By column; a peer that is not installed is in the second result, with the reason."""
     count = scaled(row.count, context.percent) if row.count > 10000 else row.count
     found, missing = {}, {}
+    if row.case == "documents":
+        return documents_commands(context, count), missing
     if row.case == "deep_size":
         found[results.VARVE] = [context.program("gc_deep_size"), count]
     else:
@@ -84,8 +89,20 @@ def commands(context, row):
     return found, missing
 
 
+def documents_commands(context, count):
+    source = workloads.GENERATORS.parent.parent / "examples" / "documents" / "music.json"
+    program = context.build_dir / "examples" / "documents"
+    if not program.is_file():
+        raise measure.Failed(f"{program} is not built")
+    return {results.VARVE: [program, source, "time", count],
+            PYTHON: [workloads.tool("python3"), "-I", "-S", "-B",
+                     workloads.GENERATORS / "documents.py", source, count]}
+
+
 def values_of(text, row):
     """By metric, what a program printed."""
+    if row.case == "documents":
+        return {"document_ns": 1e9 / float(DOCUMENTS_LINE.search(text)[1])}
     if row.case == "serve":
         match = SERVE_LINE.search(text)
         if match is None:
@@ -105,6 +122,8 @@ def values_of(text, row):
 def units(row):
     if row.case == "serve":
         return {metric: unit for metric, unit, _ in SERVE_METRICS}
+    if row.case == "documents":
+        return {"document_ns": "ns per document"}
     return {metric: BYTES if metric == "resident_bytes" else NS for metric in row.lines.values()}
 
 
