@@ -76,7 +76,7 @@ static void print_end(FILE *out, const struct vv_capture *capture) {
     } else if (status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
         fprintf(out, ", exit code %d", WEXITSTATUS(status));
     } else if (capture->end == VV_CAPTURE_UNKNOWN && status < 0) {
-        fprintf(out, ", ended by exec, _exit or a signal");
+        fprintf(out, ", ended by exec or a signal");
     }
 }
 
@@ -160,11 +160,13 @@ static void print_losses_of(FILE *out, const struct vv_capture *capture) {
         fprintf(out, "note: %s in %" PRIu64 " blocks were inherited by fork\n",
                 vv_size_text((int64_t)capture->inherited_bytes, text), capture->inherited_count);
     }
-    print_loss(out, capture->full_count, "stacks found the tables full and are not told apart");
+    print_loss(out, capture->full_count,
+               "allocations found the tables full, so their stacks are not told apart");
     print_loss(out, capture->lost_count,
                "allocations by signal handlers that interrupted the allocator are not counted");
-    print_loss(out, capture->threadless_count,
-               "events of threads for which there was no room are not counted");
+    print_loss(out, capture->threadless_count, "events found the tables full and are not counted");
+    print_loss(out, capture->unrecorded_count,
+               "forked children were not recorded: the folder of the run was out of their reach");
     print_loss(out, capture->incomplete_count, "stacks could not be followed to their beginning");
 }
 
@@ -241,8 +243,8 @@ static void name_row(enum vv_key key, const struct vv_frame *frame, char *text, 
     }
 }
 
-static double share(int64_t part, int64_t whole) {
-    return whole > 0 ? 100.0 * (double)part / (double)whole : 0;
+static double percent(int64_t part, int64_t whole) {
+    return 100 * vv_share_of(part, whole);
 }
 
 static const char *const mapped_headings[VV_VIEW_COUNT] = {
@@ -261,6 +263,14 @@ static const char *view_heading(const struct vv_grouping *grouping) {
     case VV_VIEW_TEMPORARY: return "freed at once (before the thread allocated again)";
     default: return "never freed";
     }
+}
+
+/* A thread's frees may be of blocks that others allocated. */
+static const char *heading_note(const struct vv_grouping *grouping) {
+    bool is_net = grouping->key == VV_KEY_THREAD && grouping->view != VV_VIEW_TOTAL &&
+                  grouping->view != VV_VIEW_TEMPORARY;
+    if (is_net) return " (allocated less freed by it)";
+    return grouping->cumulative ? ", with what it called" : "";
 }
 
 static void print_name(FILE *out, const char *name, int used_columns) {
@@ -288,7 +298,7 @@ void vv_print_rows(FILE *out, const struct vv_grouping *grouping, const struct v
     int64_t rest_bytes = groups->bytes;
     int64_t rest_blocks = groups->blocks;
     fprintf(out, "%11s %6s %10s  %s, by %s%s\n", "bytes", "share", "blocks", view_heading(grouping),
-            vv_key_names[grouping->key], grouping->cumulative ? ", with what it called" : "");
+            vv_key_names[grouping->key], heading_note(grouping));
     size_t count = groups->count < top ? groups->count : top;
     for (size_t index = 0; index < count; index++) {
         const struct vv_group *row = &groups->rows[index];
@@ -296,7 +306,7 @@ void vv_print_rows(FILE *out, const struct vv_grouping *grouping, const struct v
         name_row(grouping->key, &row->frame, name, sizeof name);
         fprintf(out, "%s%11s%s %5.1f%% %10" PRId64 "  ", colours ? "\033[1m" : "",
                 vv_size_text(row->bytes, size), colours ? "\033[0m" : "",
-                share(row->bytes, groups->bytes), row->blocks);
+                percent(row->bytes, groups->bytes), row->blocks);
         print_name(out, name, 31);
         if (grouping->key == VV_KEY_TRACEBACK && row->stack_depth > 1) {
             struct vv_group callers = *row;
@@ -309,7 +319,7 @@ void vv_print_rows(FILE *out, const struct vv_grouping *grouping, const struct v
     }
     if (!grouping->cumulative && groups->count > count) {
         fprintf(out, "%11s %5.1f%% %10" PRId64 "  in %zu more\n", vv_size_text(rest_bytes, size),
-                share(rest_bytes, groups->bytes), rest_blocks, groups->count - count);
+                percent(rest_bytes, groups->bytes), rest_blocks, groups->count - count);
     }
     fprintf(out, "%11s %6s %10" PRId64 "  in all\n", vv_size_text(groups->bytes, size), "",
             groups->blocks);

@@ -318,13 +318,19 @@ int main(void) {
     pthread_t threads[2];
     for (long i = 0; i < 2; i++) pthread_create(&threads[i], NULL, work, (void *)i);
     for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    free(kept[1]);
     return 0;
 }
 """, "threads", "-pthread", "-D_GNU_SOURCE")
     record(program)
     rows = report("--by", "thread", "--view", "live", "out.varve")["rows"]
-    found = sorted(row["bytes"] for row in rows)
-    assert 1000 in found and 2000 in found, rows
+    equal(len({row["thread"] for row in rows}), 3, "threads")
+    by_name = {row["function"]: row for row in rows}
+    equal((by_name["first"]["bytes"], by_name["second"]["bytes"]), (1000, 2000))
+    equal(by_name["threads"]["bytes"] < 0, True, "what the main thread freed of the second's")
+    assert all(0 <= row["share"] <= 1 for row in rows), rows
+    contains(varve("report", "--by", "thread", "--view", "live", "out.varve").must().out,
+             "by thread (allocated less freed by it)")
     data = report("--by", "function", "--view", "total", "out.varve")
     equal(rows_by_function(data)["work"]["blocks"], 2002)
 
