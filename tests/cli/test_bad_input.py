@@ -3,6 +3,7 @@
 
 import os
 import random
+import shutil
 import stat
 import struct
 import sys
@@ -129,6 +130,20 @@ def a_setuid_program():
     os.chown("program", 65534, 65534)
     os.chmod("program", 0o4755)
     complains(varve("run", "--", "./program"), 126, "./program", "setuid")
+
+
+@claim
+def a_program_with_file_capabilities():
+    if os.geteuid() != 0:
+        raise Skipped("only root may give capabilities to a file")
+    shutil.copy(VARVE, "varve") # where another user can reach it
+    shutil.copy("/bin/true", "program")
+    for path in (".", "varve", "program"):
+        os.chmod(path, 0o755)
+    # Version 2, effective: CAP_NET_RAW permitted; see capabilities(7).
+    os.setxattr("program", "security.capability", struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0))
+    result = run("./varve", "run", "--", "./program", user=65534, group=65534, extra_groups=[])
+    complains(result, 126, "./program", "file capabilities")
 
 
 @claim

@@ -48,6 +48,17 @@ def allocations_whose_stacks_found_no_room_are_counted():
 
 
 @claim
+def a_process_with_little_address_space_is_recorded_exactly():
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
+
+    record(compile_c(EXACT), preexec_fn=limit)
+    data = report("out.varve")
+    equal((data["peak_bytes"], data["live_bytes"], data["lost_events"], data["merged_stacks"]),
+          (1001 + 21 + 5000 + 1000000, 1001 + 21 + 5000, 0, 0))
+
+
+@claim
 def children_that_cannot_be_recorded_are_counted():
     if os.geteuid() != 0:
         raise Skipped("chroot needs root")
