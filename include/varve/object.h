@@ -227,8 +227,9 @@ VARVE_API varve_world *varve_type_world(const varve_type *type);
  * items, too. NULL with ENOMEM. Tracked by the collector when its type has a traverse function.
  * May run an automatic collection before it takes the block. Aligned to 16 bytes if `basic_bytes`
  * is a multiple of 16, as it is of a struct with such members, else to 8. Cost: about 10 ns. */
-VARVE_API varve_object *varve_object_new(varve_type *type) VARVE_MALLOC;
-VARVE_API varve_object *varve_object_new_var(varve_type *type, size_t item_count) VARVE_MALLOC;
+VARVE_API varve_object *varve_object_new(varve_type *type) __attribute__((warn_unused_result));
+VARVE_API varve_object *varve_object_new_var(varve_type *type, size_t item_count)
+    __attribute__((warn_unused_result));
 
 /* --- equality and hash, for all types --- */
 
