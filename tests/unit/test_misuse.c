@@ -5,8 +5,11 @@
 #include "varve/gc.h"
 #include "varve/weakref.h"
 
+#include <stdlib.h>
+
 static varve_world *here;
 static varve_object *ours, *theirs; /* objects of `here` and of another world */
+static varve_object *found;
 
 static varve_object *new_instance(varve_world *world) {
     static const char *const attributes[] = {"a", NULL};
@@ -55,7 +58,7 @@ TEST_ABORTS(a_leaked_list_that_is_used_after_its_world_was_freed_is_named,
     varve_object *list = varve_list_new(here);
     varve_list_append(list, varve_none(here));
     CHECK_EQ(varve_world_free(here), 2);
-    varve_list_append(list, list);
+    varve_list_length(list);
 }
 
 TEST_ABORTS(a_world_that_is_freed_twice_is_named, "varve: a world was used after it was freed") {
@@ -76,8 +79,6 @@ TEST_ABORTS(a_world_that_is_entered_after_it_was_freed_is_named,
  * Audit builds name it when it happens; varve_world_check() finds it in others. */
 
 #if VARVE_AUDIT
-
-static varve_object *found;
 
 static void new_worlds(void) {
     here = varve_world_new();
@@ -167,4 +168,81 @@ TEST_ABORTS(an_object_of_another_world_whose_referrers_are_asked_for_is_named,
     here = varve_world_new();
     theirs = new_instance(varve_world_new());
     varve_gc_get_referrers(here, 1, &theirs);
+}
+
+/* --- what is not as it should be --- */
+
+static void begin(void) {
+    here = varve_world_new();
+    REQUIRE(here != NULL);
+    ours = new_instance(here);
+}
+
+#define MISUSE_IS_NAMED(test_name, sentence, ...)                                                  \
+    TEST_ABORTS(test_name, sentence) {                                                             \
+        begin();                                                                                   \
+        (void)(__VA_ARGS__);                                                                       \
+    }
+
+static varve_object no_object = {.refcount = 1, .type_index = 3};
+
+MISUSE_IS_NAMED(an_address_that_is_no_object_is_named,
+                "varve: an address that is no object was used as one",
+                varve_gc_get_referents(here, 1, &(varve_object *){&no_object}))
+MISUSE_IS_NAMED(a_place_that_a_class_has_not_is_named,
+                "varve: an instance has no such attribute place", varve_instance_get(ours, 1))
+MISUSE_IS_NAMED(a_place_that_is_set_and_that_a_class_has_not_is_named,
+                "varve: an instance has no such attribute place",
+                varve_instance_set(ours, 1, varve_none(here)))
+MISUSE_IS_NAMED(an_index_beyond_the_end_of_a_list_is_named, "varve: index beyond the end of a list",
+                varve_list_get(varve_list_new(here), 0))
+MISUSE_IS_NAMED(an_index_beyond_the_end_of_a_tuple_is_named,
+                "varve: index beyond the end of a tuple",
+                varve_tuple_get(varve_tuple_new(here, 1, &ours), 1))
+MISUSE_IS_NAMED(an_object_that_can_be_in_no_cycle_and_is_tracked_is_named,
+                "varve: an object of an acyclic type was to be tracked",
+                varve_gc_track(varve_float_new(here, 1)))
+
+#define SET_AS_DICT "varve: a weak set was used as a weak dict"
+MISUSE_IS_NAMED(an_update_of_a_weak_set_by_a_dict_is_named, SET_AS_DICT,
+                varve_weak_dict_update(varve_weak_set_new(here, false), varve_dict_new(here)))
+MISUSE_IS_NAMED(a_default_of_a_weak_set_is_named, SET_AS_DICT,
+                varve_weak_dict_setdefault(varve_weak_set_new(here, false), ours, ours, &found))
+MISUSE_IS_NAMED(an_entry_that_is_taken_from_a_weak_set_is_named, SET_AS_DICT,
+                varve_weak_dict_take(varve_weak_set_new(here, false), ours, &found))
+
+static varve_object *without_items(varve_world *world, size_t item_bytes) {
+    varve_type_spec spec = {
+        .name = "v", .basic_bytes = sizeof(varve_var_object), .item_bytes = item_bytes};
+    return varve_object_new(varve_type_new(world, &spec));
+}
+
+static varve_object *with_items(varve_world *world, size_t item_bytes) {
+    varve_type_spec spec = {
+        .name = "v", .basic_bytes = sizeof(varve_var_object), .item_bytes = item_bytes};
+    return varve_object_new_var(varve_type_new(world, &spec), 1);
+}
+
+MISUSE_IS_NAMED(an_object_without_the_items_of_its_type_is_named,
+                "varve: varve_object_new() with a type that has items", without_items(here, 1))
+MISUSE_IS_NAMED(an_object_with_items_that_its_type_has_not_is_named,
+                "varve: varve_object_new_var() with a type that has no items", with_items(here, 0))
+
+static void refer_weakly(varve_object *self) {
+    varve_weakref_new(self, NULL, NULL, NULL);
+}
+
+TEST_ABORTS(a_weak_reference_to_an_object_in_its_dealloc_is_named,
+            "varve: a weak reference to an object that is being freed") {
+    varve_type_spec spec = {.name = "late", .basic_bytes = 16, .dealloc = refer_weakly};
+    varve_decref(varve_object_new(varve_type_new(varve_world_new(), &spec)));
+}
+
+/* --- errors that nobody can be told of --- */
+
+TEST_ABORTS(an_error_in_a_callback_is_written_to_stderr,
+            "varve: exception ignored in a callback: error 12\n") {
+    begin();
+    varve_unraisable(ours, "a callback", -12);
+    abort();
 }
