@@ -19,6 +19,7 @@ extern "C" {
 #endif
 
 #define VARVE_API __attribute__((visibility("default")))
+/* Of blocks that nobody but their owner looks into; the collector looks into objects. */
 #define VARVE_MALLOC __attribute__((malloc, warn_unused_result))
 #define VARVE_SIZE(argument) __attribute__((alloc_size(argument)))
 #define VARVE_SIZES(count, size) __attribute__((alloc_size(count, size)))

@@ -56,25 +56,33 @@ void varve_gc_set_debug_output(varve_world *world, void (*write)(const char *lin
 
 /* --- one object --- */
 
+/* Of a live object: audit builds see to it. */
+static uint8_t *state_of(const varve_object *object) {
+    vv_object_assert_live(object);
+    return vv_object_state(object);
+}
+
 bool varve_gc_is_tracked(const varve_object *object) {
-    return (*vv_object_state(object) & VV_STATE_TRACKED) != 0;
+    return (*state_of(object) & VV_STATE_TRACKED) != 0;
 }
 
 bool varve_gc_is_finalized(const varve_object *object) {
-    return (*vv_object_state(object) & VV_STATE_FINALIZED) != 0;
+    return (*state_of(object) & VV_STATE_FINALIZED) != 0;
 }
 
 void varve_gc_track(varve_object *object) {
+    vv_object_assert_live(object);
     vv_check(vv_object_is_cyclic(object), "varve: an object of an acyclic type was to be tracked");
     vv_object_track(object);
 }
 
 void varve_gc_untrack(varve_object *object) {
+    vv_object_assert_live(object);
     vv_object_untrack(object);
 }
 
 int varve_gc_generation(const varve_object *object) {
-    uint8_t state = *vv_object_state(object);
+    uint8_t state = *state_of(object);
     return (state & VV_STATE_TRACKED) != 0 ? (int)vv_state_generation(state) : -ENOENT;
 }
 
@@ -162,6 +170,7 @@ static int add_referrer(varve_object *object, void *argument) {
 
 varve_object *varve_gc_get_referrers(varve_world *world, size_t count,
                                      varve_object *const *objects) {
+    for (size_t index = 0; index < count; index++) vv_world_check_own(world, objects[index]);
     struct wanted wanted = {varve_list_new(world), count, objects};
     if (wanted.list == NULL) return NULL;
     return finish(wanted.list, vv_world_visit_objects(world, add_referrer, &wanted));
@@ -173,11 +182,11 @@ static int add_referent(varve_object *child, void *argument) {
 
 varve_object *varve_gc_get_referents(varve_world *world, size_t count,
                                      varve_object *const *objects) {
+    for (size_t index = 0; index < count; index++) vv_world_check_own(world, objects[index]);
     varve_object *list = varve_list_new(world);
     if (list == NULL) return NULL;
     int error = 0;
     for (size_t index = 0; index < count && error == 0; index++) {
-        vv_world_check_own(world, objects[index]);
         error = vv_traverse(objects[index], add_referent, list);
     }
     return finish(list, error);

@@ -129,8 +129,8 @@ static void append(struct vv_weak_table *table, struct vv_weakref *member, varve
                    uint64_t hash) {
     uint32_t place = table->entry_count++;
     occupy(table, hash, place);
-    table->entries[place] =
-        (struct vv_weak_entry){member, varve_xincref(other), hash, table->next_ordinal++};
+    table->entries[place] = (struct vv_weak_entry){member, vv_object_xown(&table->head, other),
+                                                   hash, table->next_ordinal++};
     member->place = place;
     table->used_count++;
     table->used_end = table->entry_count;
@@ -150,6 +150,7 @@ void vv_weak_member_died(varve_object *object, void *argument) {
 
 /* A member for an object, which the table does not have yet. */
 static struct vv_weakref *member_new(struct vv_weak_table *table, varve_object *object) {
+    vv_object_assert_stored(&table->head, object);
     return vv_weakref_make(VV_TYPE_WEAK_MEMBER, object, vv_weak_member_died, table,
                            /* held */ NULL);
 }
@@ -177,6 +178,7 @@ static void sweep(struct vv_weak_table *table) {
 /* --- operations --- */
 
 int vv_weak_table_hash(const struct vv_weak_table *table, varve_object *key, uint64_t *out_hash) {
+    vv_object_assert_compared(&table->head, key);
     if (!table->by_identity) return varve_hash(key, out_hash);
     *out_hash = (uintptr_t)key;
     return 0;
@@ -237,7 +239,7 @@ static void exchange(struct vv_weak_table *table, uint32_t place, struct vv_weak
     struct vv_weak_entry *entry = &table->entries[place];
     if (holds_keys(table)) {
         varve_object *old = entry->other;
-        entry->other = varve_xincref(other);
+        entry->other = vv_object_xown(&table->head, other);
         if (member != NULL) member_end(member);
         varve_xdecref(old);
         return;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "array_type.h"
 #include "harness.h"
 #include "varve/gc.h"
 #include "varve/object.h"
@@ -76,6 +77,33 @@ TEST(a_cycle_of_a_programs_type_is_collected) {
     varve_decref(&one->head);
     varve_decref(&two->head);
     CHECK_EQ(varve_gc_collect(world, 2), 2);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
+/* Nothing but these stores touches the objects: a compiler that takes an object's address for
+ * unknown to everybody else drops them. */
+TEST(stores_into_a_new_object_are_seen_by_the_collector) {
+    varve_world *world = new_world();
+    varve_type *type = pair_type(world, 0);
+    struct pair *one = (struct pair *)varve_object_new(type);
+    struct pair *two = (struct pair *)varve_object_new(type);
+    one->first = &two->head;
+    two->second = &one->head;
+    CHECK_EQ(varve_gc_collect(world, 2), 2);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
+TEST(stores_into_a_new_object_with_items_are_seen_by_the_collector) {
+    varve_world *world = new_world();
+    varve_type_spec spec = {.name = "array",
+                            .basic_bytes = sizeof(struct array),
+                            .item_bytes = sizeof(varve_object *),
+                            .traverse = traverse_array,
+                            .clear = clear_array};
+    struct array *array =
+        (struct array *)(void *)varve_object_new_var(varve_type_new(world, &spec), 1);
+    array->items[0] = &array->head.head;
+    CHECK_EQ(varve_gc_collect(world, 2), 1);
     CHECK_EQ(varve_world_free(world), 0);
 }
 
