@@ -97,8 +97,9 @@ VARVE_API size_t varve_describe(const varve_object *object, char *buffer, size_t
 VARVE_API size_t varve_describe_reference(const varve_object *holder, const varve_object *child,
                                           char *buffer, size_t capacity);
 
-/* The stack that made a live object, a line for each frame, as above; "" when the trace
- * (varve/trace.h) was not on then. */
+/* The stack that made a live object, without what varve itself called, a line for each frame
+ * ("main program.c:12", "main in program", "program+0x1234"), as above; "" when the trace
+ * (varve/trace.h) was not on then. Names are looked up as in varve/snapshot.h. */
 VARVE_API size_t varve_describe_allocation(const varve_object *object, char *buffer,
                                            size_t capacity);
 

@@ -3,6 +3,7 @@
 
 #include "object/layout.h"
 #include "object/traced.h"
+#include "snapshot/names.h"
 #include "varve/inspect.h"
 
 #include <string.h>
@@ -166,6 +167,6 @@ size_t varve_describe_reference(const varve_object *holder, const varve_object *
 size_t varve_describe_allocation(const varve_object *object, char *buffer, size_t capacity) {
     struct vv_text text = vv_text_in(buffer, capacity);
     uint32_t site = vv_object_site(object);
-    if (site > VV_SITE_UNKNOWN) vv_hooks->describe_site(site, &text);
+    if (site > VV_SITE_UNKNOWN) vv_names_describe_site(site, &text);
     return end(&text);
 }
