@@ -4,7 +4,8 @@
  * Questions to a world at rest: none of these functions runs code of the program other than
  * traverse and outer_bytes functions. Results that are objects are new references; lists that a
  * question itself makes are not counted by it. Nothing recurses. The caller is inside the world;
- * an argument that is of another world ends the process. Within a finalizer or callback, objects
+ * an argument that is of another world, or that was freed and whose memory was not used again, ends
+ * the process, in every build. Within a finalizer or callback, objects
  * that are being freed are not there any more. */
 #ifndef VARVE_INSPECT_H
 #define VARVE_INSPECT_H

@@ -15,8 +15,9 @@
  * below zero, an object used after it was freed, two threads in one world, and, in audit builds, an
  * object stored in one of another world) ends the process with one sentence that begins with
  * "varve: ". That an object was freed is seen, as long as its memory was not used again, when a
- * reference to it ends or a function wants it to be of a kind; in audit builds also when it is
- * stored, compared, hashed or asked for its type or world, and when a collection comes to it.
+ * reference to it ends, a function wants it to be of a kind or varve/inspect.h is asked about it;
+ * in audit builds also when it is stored, compared, hashed or asked for its type or world, and when
+ * a collection comes to it.
  *
  * Threads. A world has one thread inside at a time; see varve_world_enter(). Different worlds are
  * independent: any number of threads, each in its own. */

@@ -152,6 +152,7 @@ static size_t end(struct vv_text *text) {
 }
 
 size_t varve_describe(const varve_object *object, char *buffer, size_t capacity) {
+    vv_object_check_live(object);
     struct vv_text text = vv_text_in(buffer, capacity);
     vv_describe_object(&text, object);
     return end(&text);
@@ -159,12 +160,15 @@ size_t varve_describe(const varve_object *object, char *buffer, size_t capacity)
 
 size_t varve_describe_reference(const varve_object *holder, const varve_object *child, char *buffer,
                                 size_t capacity) {
+    vv_object_check_live(holder);
+    vv_object_check_live(child);
     struct vv_text text = vv_text_in(buffer, capacity);
     vv_describe_reference(&text, holder, child);
     return end(&text);
 }
 
 size_t varve_describe_allocation(const varve_object *object, char *buffer, size_t capacity) {
+    vv_object_check_live(object);
     struct vv_text text = vv_text_in(buffer, capacity);
     uint32_t site = vv_object_site(object);
     if (site > VV_SITE_UNKNOWN) vv_names_describe_site(site, &text);
