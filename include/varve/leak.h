@@ -54,10 +54,10 @@ typedef struct varve_leak_report {
  * The verdict comes from the slope between all pairs of measurements and from how steadily they
  * rise, not from one difference: caches that fill once, tables that double and what is made on
  * first use are no leaks. A cache that takes more calls to fill than there are iterations looks
- * like a leak: more warm-ups help. `options` may be NULL. Returns 0 and the report, whose verdict
- * is the answer; -ENOMEM; -EINVAL: too many iterations; or the first nonzero result of `function`.
- * Free the report with varve_leak_report_free(), which accepts NULL. Other threads' allocations
- * count, too. */
+ * like a leak: more warm-ups help. To be sure of a leak in every n-th call takes 8 n iterations.
+ * `options` may be NULL. Returns 0 and the report, whose verdict is the answer; -ENOMEM; -EINVAL:
+ * too many iterations; or the first nonzero result of `function`. Free the report with
+ * varve_leak_report_free(), which accepts NULL. Other threads' allocations count, too. */
 VARVE_API int varve_leak_check(int (*function)(void *argument), void *argument,
                                const varve_leak_options *options, varve_leak_report *out_report);
 VARVE_API void varve_leak_report_free(varve_leak_report *report);
