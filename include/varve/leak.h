@@ -34,7 +34,8 @@ typedef enum varve_leak_verdict {
 } varve_leak_verdict;
 
 typedef struct varve_leak_row {
-    const char *name; /* "file:line", or the name of a function when that is not known; of a type */
+    const char *name; /* "file:line", or the name of a function, or "program+0x1234", as far as is
+                         known; of a type */
     int64_t bytes_per_iteration;
     double blocks_per_iteration; /* objects, for a type */
 } varve_leak_row;

@@ -9,6 +9,7 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LIBRARY "libvarve-symbols.so"
 
@@ -17,54 +18,75 @@ static const char *base_name(const char *path) {
     return slash != NULL ? slash + 1 : path;
 }
 
-/* The library beside this one, or wherever the dynamic loader finds it. */
+/* The library beside this one, or wherever the dynamic loader finds it, or where it was installed:
+ * for the static library, which is beside a program. */
 static void *open_library(void) {
     Dl_info own;
     char path[4096];
-    const char *slash = NULL;
+    void *library = NULL;
     if (dladdr((const void *)(uintptr_t)open_library, &own) != 0 && own.dli_fname != NULL) {
-        slash = strrchr(own.dli_fname, '/');
+        size_t folder_bytes = (size_t)(base_name(own.dli_fname) - own.dli_fname);
+        if (folder_bytes > 0 && folder_bytes + sizeof LIBRARY < sizeof path) {
+            struct vv_text text = vv_text_in(path, sizeof path);
+            vv_text_add_bytes(&text, own.dli_fname, folder_bytes);
+            vv_text_add(&text, LIBRARY);
+            library = dlopen(vv_text_end(&text), RTLD_NOW | RTLD_LOCAL);
+        }
     }
-    if (slash != NULL && (size_t)(slash - own.dli_fname) + sizeof "/" LIBRARY < sizeof path) {
-        struct vv_text text = vv_text_in(path, sizeof path);
-        vv_text_add_bytes(&text, own.dli_fname, (size_t)(slash - own.dli_fname) + 1);
-        vv_text_add(&text, LIBRARY);
-        void *library = dlopen(vv_text_end(&text), RTLD_NOW | RTLD_LOCAL);
-        if (library != NULL) return library;
-    }
-    return dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) library = dlopen(VARVE_LIBRARY_FOLDER "/" LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    return library;
 }
+
+/* --- by the loader --- */
 
 struct by_loader {
     const char *path;
+    bool is_program;
     uintptr_t bias;
     bool found;
 };
 
+static bool is_program(const char *path) {
+    char own[4096];
+    ssize_t length = readlink("/proc/self/exe", own, sizeof own);
+    return length > 0 && (size_t)length == strlen(path) && memcmp(own, path, (size_t)length) == 0;
+}
+
+/* The program has no name here; a library that was found by a relative path has that. */
 static int find_bias(struct dl_phdr_info *info, size_t size, void *argument) {
     struct by_loader *wanted = argument;
     (void)size;
-    const char *name = info->dlpi_name[0] != '\0' ? info->dlpi_name : wanted->path;
-    if (strcmp(name, wanted->path) != 0) return 0;
+    const char *name = info->dlpi_name;
+    bool is_it = name[0] == '\0'  ? wanted->is_program
+                 : name[0] == '/' ? strcmp(name, wanted->path) == 0
+                                  : strcmp(base_name(name), base_name(wanted->path)) == 0;
+    if (!is_it) return 0;
     wanted->bias = info->dlpi_addr;
     wanted->found = true;
     return 1;
 }
 
-/* The contract of vv_symbols_look_up(), from the dynamic symbol tables of this process. */
+/* The contract of vv_symbols_look_up(), from the dynamic symbol tables of this process; what they
+ * do not name is "program+0x1234". */
 static int look_up_by_loader(struct vv_symbols *symbols, const struct vv_symbols_module *module,
                              uint64_t address,
                              void (*found)(const struct vv_symbols_frame *frame, void *argument),
                              void *argument) {
-    struct by_loader wanted = {.path = module->path};
-    Dl_info info;
+    struct by_loader wanted = {.path = module->path, .is_program = is_program(module->path)};
+    char place[300];
+    Dl_info info = {.dli_sname = NULL};
     (void)symbols;
     dl_iterate_phdr(find_bias, &wanted);
-    if (!wanted.found) return 1;
-    if (dladdr((const void *)(wanted.bias + address), &info) == 0 || info.dli_sname == NULL) {
-        return 0;
-    }
+    if (wanted.found) dladdr((const void *)(wanted.bias + address), &info);
     struct vv_symbols_frame frame = {.function = info.dli_sname, .file = "", .line = 0};
+    if (frame.function == NULL) {
+        struct vv_text text = vv_text_in(place, sizeof place);
+        vv_text_add(&text, base_name(module->path));
+        vv_text_add(&text, "+");
+        vv_text_add_hex(&text, address);
+        frame.function = vv_text_end(&text);
+    }
     found(&frame, argument);
     return 0;
 }
