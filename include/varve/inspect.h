@@ -74,8 +74,8 @@ VARVE_API size_t varve_dominators_largest(const varve_dominators *dominators, si
 /* --- holders --- */
 
 /* The shortest path of references from a root (or from `from` when it is not NULL) to the object:
- * a new list, root first, the object last. The object itself counts as a root only when nothing in
- * the world holds it, since whoever asks has a reference. NULL with ENOENT: there is no path (the
+ * a new list, root first, the object last. The object itself counts as a root only when there is
+ * no other way to it, since whoever asks has a reference. NULL with ENOENT: there is no path (the
  * object is garbage), or ENOMEM. */
 VARVE_API varve_object *varve_path_to(varve_object *object, varve_object *from);
 

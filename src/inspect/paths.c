@@ -66,8 +66,8 @@ static void drop_arrays(struct shortest *search) {
     vv_world_release(search->graph.world, search->parents);
 }
 
-/* Distances from the roots. The object asked about is one only when nothing else holds it: whoever
- * asks has a reference, too. False: there is no way to it. */
+/* Distances from the roots. The object asked about is one only when there is no other way to it:
+ * whoever asks has a reference, too. False: there is no way to it. */
 static bool search_to(struct shortest *search, uint32_t node, uint32_t from) {
     struct vv_search wanted = {.from = from, .ignored = node, .avoided = VV_NO_NODE};
     vv_graph_search(&search->graph, &wanted, search->queue, search->distances, search->parents);

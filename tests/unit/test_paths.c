@@ -72,6 +72,26 @@ TEST(garbage_has_no_path) {
     CHECK_EQ(varve_world_free(world), 0);
 }
 
+/* The holder is garbage, so the way to the object begins with the program's own reference. */
+TEST(what_only_garbage_holds_is_its_own_root) {
+    varve_world *world = varve_world_new();
+    varve_gc_disable(world);
+    varve_object *target = varve_list_new(world);
+    varve_object *garbage = list_with(world, target);
+    varve_list_append(garbage, garbage);
+    varve_decref(garbage);
+    varve_object *path = varve_path_to(target, NULL);
+    check_path(path, 1, &target);
+    varve_decref(path);
+    varve_object *paths = varve_paths_to(target, NULL, 3);
+    REQUIRE(paths != NULL && varve_list_length(paths) == 1);
+    check_path(varve_list_get(paths, 0), 1, &target);
+    varve_decref(paths);
+    CHECK_EQ(varve_gc_collect(world, 2), 1);
+    varve_decref(target);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
 TEST(paths_come_shortest_first_and_never_twice_through_an_object) {
     varve_world *world = varve_world_new();
     varve_object *target = varve_list_new(world);
