@@ -45,8 +45,10 @@ VARVE_API int varve_deep_sizeof(varve_object *object, const varve_deep_sizeof_op
 
 /* What would go with the object, if all who hold it let go: the object and all that only it keeps
  * alive. Roots are the objects that the program itself refers to: those with more owners than the
- * world's objects explain, and the immortal ones. -ENOMEM. Cost: looks at the whole world, 100
- * to 400 ns an object. */
+ * world's objects explain, and the immortal ones. The strong half of a weak table's entry counts as
+ * the table's, not as the weak half's, with which it would go: the value of a weak-key dict or of
+ * ephemerons is in the retained size of the table and not in that of the key. -ENOMEM. Cost: looks
+ * at the whole world, 100 to 400 ns an object. */
 VARVE_API int varve_retained_sizeof(varve_object *object, bool requested,
                                     varve_deep_size *out_size);
 
@@ -91,9 +93,10 @@ VARVE_API int varve_write_holders(varve_object *object, unsigned depth, size_t m
                                   void *argument);
 
 /* An object in words ("list of 3", "str 'Alice'", "int 30", the name of an instance's class) / how
- * `holder` refers to `child` ("[3]", "['name']", ".left", "key", "class", "item"; "" when it is not
- * known). Writes at most capacity - 1 bytes and a zero byte, and returns how many were written.
- * `capacity` is at least 1. */
+ * `holder` refers to `child` ("[3]", "['name']", ".left", "key", "class", "item"; of a weak table
+ * also "value", when the key has gone, and "weak reference"; "" when it is not known). Writes at
+ * most capacity - 1 bytes and a zero byte, and returns how many were written. `capacity` is at
+ * least 1. */
 VARVE_API size_t varve_describe(const varve_object *object, char *buffer, size_t capacity);
 VARVE_API size_t varve_describe_reference(const varve_object *holder, const varve_object *child,
                                           char *buffer, size_t capacity);

@@ -89,6 +89,7 @@ TEST(a_leaked_weak_table_is_still_seen_to_hold) {
     const char *sentence = strstr(told, "varve: leaked <list 0x");
     REQUIRE(sentence != NULL);
     CHECK(strstr(sentence, ">, held by other objects only\n  held by <weak_key_dict") != NULL);
+    CHECK(strstr(sentence, "> [Key]\n") != NULL);
 }
 
 /* A tuple of what cannot be in a cycle is not watched, so no collection comes across the reference
