@@ -37,13 +37,14 @@ typedef struct varve_leak_row {
     const char *name; /* "file:line", or the name of a function, or "program+0x1234", as far as is
                          known; of a type */
     int64_t bytes_per_iteration;
-    double blocks_per_iteration; /* objects, for a type */
+    double blocks_per_iteration; /* of a site: of objects, too; of a type: objects */
 } varve_leak_row;
 
 typedef struct varve_leak_report {
     varve_leak_verdict verdict;
-    double bytes_per_iteration; /* the slope of live bytes over the iterations */
-    double blocks_per_iteration;
+    double bytes_per_iteration;  /* the slope of live bytes over the iterations; all bytes here are
+                                    as  requested, without a trace as the heap gives them */
+    double blocks_per_iteration; /* without objects */
     double objects_per_iteration;
     unsigned iterations;
     size_t site_count, type_count;
