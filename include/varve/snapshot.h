@@ -8,9 +8,9 @@
  *
  * Names and lines come from libvarve-symbols.so: beside this library, where the dynamic loader
  * finds it, or where it was installed. Without it functions are named from the dynamic symbol
- * tables, or "program+0x1234". They are looked up with the first statistics of
- * a snapshot; what was read for that is kept, so that only the first look-up in a process takes its
- * time (50 to 150 ms, most of it for the C library's debug information). */
+ * tables, or "program+0x1234". They are looked up with the first statistics of a snapshot; what was
+ * read for that is kept, about 20 MiB, so that only the first look-up in a process takes its time
+ * (50 to 150 ms, most of it for the C library's debug information). */
 #ifndef VARVE_SNAPSHOT_H
 #define VARVE_SNAPSHOT_H
 

@@ -8,7 +8,7 @@
 
 /* Fills in the symbols of a capture, by libvarve-symbols.so or else by dladdr(), which sees only
  * the dynamic symbols of what this process has loaded; without those, "program+0x1234". 0 or
- * -ENOMEM. Calls malloc. */
+ * -ENOMEM. Calls malloc. What was read stays for the next call. */
 int vv_names_find(struct vv_capture *capture);
 
 /* Adds the stack of a site of the trace, a line for each function, innermost first: "main
