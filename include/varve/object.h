@@ -16,9 +16,10 @@
  * builds, an object stored in one of another world, weakly or not, or compared with one) ends the
  * process with one sentence that begins with "varve: ". That an object was freed is seen, as long
  * as its memory was not used again, when a reference to it ends, a function wants it to be of a
- * kind, or its referrers or referents are asked for; in audit builds also when it is stored,
- * compared, hashed, asked for its type, kind, world or generation, tracked or untracked, and when a
- * collection comes to it. That a world was freed is seen when it is freed again or entered.
+ * kind, varve/inspect.h is asked about it, or its referrers or referents are asked for; in audit
+ * builds also when it is stored, compared, hashed, asked for its type, kind, world or generation,
+ * tracked or untracked, and when a collection comes to it. That a world was freed is seen when it
+ * is freed again or entered.
  *
  * Threads. A world has one thread inside at a time; see varve_world_enter(). Different worlds are
  * independent: any number of threads, each in its own. */

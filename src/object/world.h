@@ -155,6 +155,12 @@ static inline varve_object *vv_object_xown(const varve_object *holder, varve_obj
     return item != NULL ? vv_object_own(holder, item) : NULL;
 }
 
+/* The same for a question that takes long anyway. Fatal: the object was freed. */
+static inline varve_world *vv_world_of_live(const varve_object *object) {
+    vv_object_check_live(object);
+    return vv_world_of(object);
+}
+
 static inline struct varve_type *vv_type_of(const varve_object *object) {
     return vv_object_pool_of(object)->world->types[object->type_index];
 }

@@ -224,10 +224,16 @@ TEST(the_stack_that_made_an_object_can_be_told) {
     varve_object *before = varve_float_new(world, 1);
     REQUIRE(varve_trace_start(0) == 0);
     varve_object *object = varve_float_new(world, 2);
+    const int line = __LINE__ - 1;
     CHECK_EQ(varve_describe_allocation(before, text, sizeof text), 0);
     CHECK_EQ_STR(text, "");
     CHECK_GT(varve_describe_allocation(object, text, sizeof text), 0);
-    CHECK(strstr(text, "test_objects") != NULL);
+    char first_line[512];
+    snprintf(first_line, sizeof first_line, "the_stack_that_made_an_object_can_be_told %s:%d\n",
+             __FILE__, line);
+    CHECK(strncmp(text, first_line, strlen(first_line)) == 0);
+    CHECK(strstr(text, "\nmain ") != NULL);
+    CHECK(strstr(text, "varve_float_new") == NULL);
     varve_decref(object);
     varve_decref(before);
     varve_trace_stop();
