@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/program.h"
 
+#include "base/bits.h"
 #include "cli/commands.h"
 
 #include <elf.h>
@@ -182,17 +183,27 @@ void vv_library_preload(const char *library) {
 
 static volatile pid_t running;
 
-static void pass_on(int number) {
-    if (running > 0) kill(running, number);
+/* What a terminal sends, it sends to the program, too. */
+static bool comes_from_terminal(int number, const siginfo_t *information) {
+    bool is_of_terminals = number == SIGINT || number == SIGQUIT || number == SIGWINCH;
+    return is_of_terminals && information->si_code > 0;
 }
 
+static void pass_on(int number, siginfo_t *information, void *context) {
+    (void)context;
+    if (running > 0 && !comes_from_terminal(number, information)) kill(running, number);
+}
+
+/* Who no longer reads the summary shall not end varve: there are captures to write. */
 static void mind_signals(void) {
-    struct sigaction passing = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
+    static const int passed[] = {SIGTERM, SIGHUP,  SIGINT,  SIGQUIT,
+                                 SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH};
+    struct sigaction passing = {.sa_sigaction = pass_on, .sa_flags = SA_RESTART | SA_SIGINFO};
     struct sigaction ignoring = {.sa_handler = SIG_IGN};
-    sigaction(SIGTERM, &passing, NULL);
-    sigaction(SIGHUP, &passing, NULL);
-    sigaction(SIGINT, &ignoring, NULL);
-    sigaction(SIGQUIT, &ignoring, NULL);
+    for (unsigned index = 0; index < VV_ARRAY_COUNT(passed); index++) {
+        sigaction(passed[index], &passing, NULL);
+    }
+    sigaction(SIGPIPE, &ignoring, NULL);
 }
 
 /* A script without #! in its first line is the shell's, as execvp() has it. */

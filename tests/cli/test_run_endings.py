@@ -3,6 +3,7 @@
 
 import glob
 import os
+import pty
 import resource
 import shutil
 import signal
@@ -24,6 +25,81 @@ def the_exit_code_is_the_programs():
     result.must(128 + signal.SIGTERM)
     result = varve("run", "-q", "-f", "-o", "x.varve", "--", "sh", "-c", "kill -SEGV $$")
     result.must(128 + signal.SIGSEGV)
+
+
+CATCHER = """
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+void leave(int number) { _exit(number); }
+int main(void) {
+    int numbers[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH};
+    for (int index = 0; index < 8; index++) signal(numbers[index], leave);
+    puts(getenv("VARVE_TRACE"));
+    fflush(stdout);
+    sleep(20);
+    return 0;
+}
+"""
+
+
+@claim
+def signals_to_varve_are_passed_on_to_the_program():
+    program = compile_c(CATCHER)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1,
+                   signal.SIGUSR2, signal.SIGALRM, signal.SIGWINCH):
+        process = subprocess.Popen([VARVE, "run", "-q", "-f", "-o", "x.varve", "--", program],
+                                   stdout=subprocess.PIPE, text=True)
+        folder = process.stdout.readline().strip()
+        process.send_signal(number)
+        equal(process.wait(timeout=60), number)
+        assert not os.path.exists(folder), folder
+
+
+@claim
+def sigint_of_the_terminal_reaches_the_program_once():
+    program = compile_c("""
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+volatile int count;
+void note(int number) { count++; }
+int main(void) {
+    signal(SIGINT, note);
+    puts("ready");
+    while (count == 0) usleep(1000);
+    usleep(300000);
+    return count;
+}
+""")
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(VARVE, ["varve", "run", "-q", "-o", "x.varve", "--", program])
+    contains(os.read(terminal, 100).decode(), "ready")
+    os.write(terminal, b"\3")
+    equal(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), 1)
+
+
+@claim
+def nobody_reading_the_summary_changes_nothing():
+    program = compile_c("""
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+int main(void) {
+    puts(getenv("VARVE_TRACE"));
+    return signal(SIGPIPE, SIG_DFL) == SIG_DFL ? 3 : 4;
+}
+""")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([VARVE, "run", "-o", "x.varve", "--", program], stdout=subprocess.PIPE,
+                          stderr=writer, text=True)
+    os.close(writer)
+    equal(done.returncode, 3)
+    assert not os.path.exists(done.stdout.strip()), done.stdout
+    assert report("x.varve")["processes"] == 1
 
 
 @claim
