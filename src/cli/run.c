@@ -283,6 +283,7 @@ static int finish(struct run *run) {
     }
     convert_all(run, &stores);
     vv_stores_free(&stores);
+    if (!run->failed) remove_folder(run->folder);
     if (!run->quiet) print_summary(run);
     if (run->running_count > 0) {
         fprintf(stderr,
@@ -291,7 +292,6 @@ static int finish(struct run *run) {
                 run->running_count);
     }
     vv_capture_free(run->biggest);
-    if (!run->failed) remove_folder(run->folder);
     return run->failed && code == 0 ? VV_EXIT_OWN : code;
 }
 
