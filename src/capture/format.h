@@ -40,4 +40,7 @@ int vv_capture_read_file(const char *path, struct vv_capture **out, char *senten
  * name when it is complete. -EEXIST when there is a file and not `overwrite`; or another -errno. */
 int vv_capture_write_file(const char *path, const void *bytes, size_t byte_count, bool overwrite);
 
+/* Whether a file of this name could be written: 0 or -errno. Leaves nothing behind. */
+int vv_capture_try_file(const char *path);
+
 #endif

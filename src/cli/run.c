@@ -263,7 +263,6 @@ static void print_summary(const struct run *run) {
 }
 
 static int finish(struct run *run) {
-    int code = vv_exit_code(run->status);
     struct vv_stores stores;
     int error = vv_stores_list(run->folder, &stores);
     if (error == 0 && run->symbols == NULL) error = -ENOMEM;
@@ -276,10 +275,10 @@ static int finish(struct run *run) {
         return VV_EXIT_OWN;
     }
     if (stores.count == 0) {
-        fprintf(stderr, "varve: the program left no trace: it may have cleared LD_PRELOAD from the "
-                        "environment, or not use the C library\n");
+        fprintf(stderr, "varve: the program left no trace; unless it said why, it may have cleared "
+                        "LD_PRELOAD from the environment, or not use the C library\n");
         remove_folder(run->folder);
-        return code != 0 ? code : VV_EXIT_OWN;
+        return VV_EXIT_OWN;
     }
     convert_all(run, &stores);
     vv_stores_free(&stores);
@@ -292,25 +291,15 @@ static int finish(struct run *run) {
                 run->running_count);
     }
     vv_capture_free(run->biggest);
-    return run->failed && code == 0 ? VV_EXIT_OWN : code;
+    return run->failed ? VV_EXIT_OWN : vv_exit_code(run->status);
 }
 
 /* --- the command --- */
 
-/* Before anything runs: a long run must not end with "the file exists". */
-static bool output_is_possible(const struct run *run) {
-    char folder[VV_PATH_BYTES];
-    snprintf(folder, sizeof folder, "%s", run->output != NULL ? run->output : "./x");
-    char *slash = strrchr(folder, '/');
-    if (slash == folder) slash++;
-    if (slash != NULL) *slash = '\0';
-    if (access(slash != NULL ? folder : ".", W_OK | X_OK) != 0) {
-        fprintf(stderr, "varve: cannot write captures to the folder %s: %s\n",
-                slash != NULL ? folder : ".", strerror(errno));
-        return false;
-    }
+/* Nobody else's file is in the way of the capture. */
+static bool output_is_free(const struct run *run) {
     struct stat status;
-    if (run->output == NULL || lstat(run->output, &status) != 0) return true;
+    if (lstat(run->output, &status) != 0) return true;
     if (!S_ISREG(status.st_mode)) {
         fprintf(stderr, "varve: %s is not a regular file; give another name with -o\n",
                 run->output);
@@ -319,6 +308,20 @@ static bool output_is_possible(const struct run *run) {
     if (run->overwrite) return true;
     fprintf(stderr, "varve: %s exists already; give another name with -o, or -f to overwrite it\n",
             run->output);
+    return false;
+}
+
+/* Before anything runs: a long run must not end with "the file exists". */
+static bool output_is_possible(const struct run *run) {
+    if (run->output != NULL && run->output[0] == '\0') {
+        fprintf(stderr, "varve: -o needs a file's name\n");
+        return false;
+    }
+    if (run->output != NULL && !output_is_free(run)) return false;
+    int error = vv_capture_try_file(run->output != NULL ? run->output : "capture.varve");
+    if (error == 0) return true;
+    fprintf(stderr, "varve: cannot write %s: %s\n",
+            run->output != NULL ? run->output : "captures to the current folder", strerror(-error));
     return false;
 }
 

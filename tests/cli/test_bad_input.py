@@ -207,6 +207,9 @@ def an_impossible_output_is_said_before_the_program_runs():
     os.mkdir("folder")
     complains(varve("run", "-f", "-o", "folder", "--", "sh", "-c", "echo ran"), 2, "folder",
               "not a regular file")
+    complains(varve("run", "-o", "", "--", "sh", "-c", "echo ran"), 2, "-o needs")
+    complains(varve("run", "-o", "x" * 300, "--", "sh", "-c", "echo ran"), 2, "too long")
+    equal(os.listdir("."), ["folder"])
 
 
 @claim
