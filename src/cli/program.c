@@ -3,6 +3,7 @@
 
 #include "base/bits.h"
 #include "cli/commands.h"
+#include "report/text.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -89,7 +90,7 @@ static int check_script(const char *path, char *line) {
     interpreter[strcspn(interpreter, " \t\n")] = '\0';
     if (!is_executable_file(interpreter)) {
         fprintf(stderr, "varve: cannot execute %s: its interpreter \"%s\" is not there\n", path,
-                interpreter);
+                vv_plain_text(interpreter, interpreter, strlen(interpreter) + 1));
         return VV_EXIT_NO_EXEC;
     }
     return check_file(interpreter, true);

@@ -114,7 +114,7 @@ static void safe_name(const char *program, char name[64]) {
     size_t length = 0;
     for (; program[length] != '\0' && length < 63; length++) {
         char letter = program[length];
-        name[length] = letter == '/' || letter < ' ' ? '_' : letter;
+        name[length] = letter == '/' || letter < ' ' || letter == 0x7f ? '_' : letter;
     }
     if (length == 0) name[length++] = '_';
     name[length] = '\0';

@@ -240,6 +240,29 @@ def an_empty_or_foreign_capture():
     complains(varve("report", "."), 2, ".")
 
 
+@claim
+def what_a_capture_names_is_not_obeyed_by_the_terminal():
+    escapes = "\x1b]0;title\x07\x7f\x0d\u009b2J"
+    with open("named.c", "w") as file: # what a debugger takes for the file's name
+        file.write('# 1 "%s.c"\n#include <stdlib.h>\n'
+                   'int main(void) { return malloc(10) == NULL; }\n'
+                   % "".join(f"\\{byte:03o}" for byte in escapes.encode()))
+    run("gcc", "-g", "-O0", "-fno-builtin", "named.c", "-o", "program").must()
+    os.rename("program", escapes)
+    summary = varve("run", "-o", "x.varve", "--", f"./{escapes}", escapes).must().err
+    texts = [summary]
+    for key in ("line", "function", "file", "module", "traceback", "thread", "type"):
+        texts.append(varve("report", "--by", key, "x.varve").must().out)
+        texts.append(varve("report", "--by", key, "x.varve", "x.varve").must().out)
+    for text in texts:
+        contains(text, "?]0;title??")
+        assert not set(text) & set("\x1b\x07\x7f\x0d\u009b"), ascii(text)
+    with open("lost", "w") as file:
+        file.write("#!/no/such/\x1b[2J\n")
+    os.chmod("lost", 0o755)
+    complains(varve("run", "--", "./lost"), 126, "/no/such/?[2J")
+
+
 def crc32c(data):
     crc = 0xffffffff
     for byte in data:
