@@ -47,6 +47,8 @@ struct run {
 
     struct vv_symbols *symbols; /* own */
     unsigned written_count;
+    unsigned process_count; /* whose captures these are */
+    unsigned last_process;  /* the last of them */
     unsigned running_count;
     bool failed; /* a capture could not be written */
     char main_path[VV_PATH_BYTES];
@@ -172,6 +174,12 @@ static void keep_biggest(struct run *run, struct vv_capture *capture, const char
     snprintf(run->biggest_path, sizeof run->biggest_path, "%s", path);
 }
 
+/* Stores come in the order of processes. */
+static void note_written(struct run *run, const struct vv_store_name *store) {
+    if (run->written_count++ == 0 || store->process != run->last_process) run->process_count++;
+    run->last_process = store->process;
+}
+
 /* Makes a capture of a store and removes the store. */
 static void convert(struct run *run, const struct vv_store_name *store) {
     char store_path[VV_STORE_PATH_BYTES], path[VV_PATH_BYTES], sentence[256];
@@ -203,7 +211,7 @@ static void convert(struct run *run, const struct vv_store_name *store) {
         return;
     }
     unlink(store_path);
-    run->written_count++;
+    note_written(run, store);
     if (is_main(run, store)) snprintf(run->main_path, sizeof run->main_path, "%s", path);
     keep_biggest(run, capture, path);
 }
@@ -256,7 +264,8 @@ static void print_summary(const struct run *run) {
     }
     vv_print_losses(stderr, &loaded);
     if (run->written_count > 1) {
-        fprintf(stderr, "\nvarve: %u processes were recorded; this was the biggest of them\n",
+        fprintf(stderr, "\nvarve: %u process%s recorded, in %u captures; this is the biggest\n",
+                run->process_count, run->process_count == 1 ? " was" : "es were",
                 run->written_count);
     }
     fprintf(stderr, "\nvarve: more with: varve report %s\n", run->biggest_path);

@@ -163,13 +163,14 @@ void vv_print_header(FILE *out, const struct vv_loaded *loaded) {
     }
     char text[VV_SIZE_TEXT_BYTES], name[NAME_BYTES];
     int64_t peak = 0;
-    fprintf(out, "%u processes of one run\n", loaded->count);
+    unsigned process_count = vv_process_count(loaded);
+    fprintf(out, "%u process%s of one run\n", process_count, process_count == 1 ? "" : "es");
     for (unsigned index = 0; index < loaded->count; index++) {
         const struct vv_capture *capture = loaded->captures[index];
         const struct vv_capture_sums *blocks = &capture->sums[VV_DOMAIN_MALLOC];
         fprintf(out, "  %-24s process %-8" PRIu64 " peak %s\n", program_name(capture, name),
                 capture->process_id, vv_size_text(blocks->peak_bytes, text));
-        peak += blocks->peak_bytes;
+        if (vv_holds_peak(loaded, index, VV_DOMAIN_MALLOC)) peak += blocks->peak_bytes;
     }
     fprintf(out, "  the sum of their peaks, which need not be at one time: %s\n",
             vv_size_text(peak, text));
