@@ -216,6 +216,16 @@ def a_full_disk_under_report_is_said():
 
 
 @claim
+def a_small_stack_is_enough_for_names():
+    program = compile_c(EXACT)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_STACK, (128 << 10, 128 << 10))
+    varve("run", "-o", "x.varve", "--", program, preexec_fn=limit).must()
+    contains(varve("report", "x.varve", preexec_fn=limit).must().out, "peak_and_free  program.c:")
+
+
+@claim
 def no_room_for_the_trace_is_said_by_the_program():
     program = compile_c(EXACT.replace("return 0;", "return 3;"))
 
