@@ -5,9 +5,9 @@
 #include "cli/commands.h"
 #include "report/text.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <gelf.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,11 +71,58 @@ static bool has_interpreter(int descriptor, const Elf64_Ehdr *header) {
     return false;
 }
 
+/* The loader has no interpreter, but heeds LD_PRELOAD when it is run as a program. */
+static bool is_loader(int descriptor) {
+    struct stat status, loader;
+    return fstat(descriptor, &status) == 0 && stat("/lib64/ld-linux-x86-64.so.2", &loader) == 0 &&
+           status.st_dev == loader.st_dev && status.st_ino == loader.st_ino;
+}
+
+static bool is_sanitizer(const char *library) {
+    static const char *const names[] = {"libasan.so", "libhwasan.so", "liblsan.so", "libtsan.so"};
+    for (unsigned index = 0; index < VV_ARRAY_COUNT(names); index++) {
+        if (strncmp(library, names[index], strlen(names[index])) == 0) return true;
+    }
+    return false;
+}
+
+static bool needs_sanitizer(Elf *elf, Elf_Scn *section) {
+    GElf_Shdr header;
+    GElf_Dyn entry;
+    Elf_Data *data = elf_getdata(section, NULL);
+    if (data == NULL || gelf_getshdr(section, &header) == NULL) return false;
+    for (int index = 0; gelf_getdyn(data, index, &entry) != NULL; index++) {
+        const char *library =
+            entry.d_tag == DT_NEEDED ? elf_strptr(elf, header.sh_link, entry.d_un.d_val) : NULL;
+        if (library != NULL && is_sanitizer(library)) return true;
+    }
+    return false;
+}
+
+/* Whether the program brings a malloc that must be the first to be loaded. */
+static bool has_sanitizer(int descriptor) {
+    elf_version(EV_CURRENT);
+    Elf *elf = elf_begin(descriptor, ELF_C_READ_MMAP, NULL);
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+    bool found = false;
+    while (!found && (section = elf_nextscn(elf, section)) != NULL) {
+        found = gelf_getshdr(section, &header) != NULL && header.sh_type == SHT_DYNAMIC &&
+                needs_sanitizer(elf, section);
+    }
+    elf_end(elf);
+    return found;
+}
+
 static int check_elf(const char *path, int descriptor, const Elf64_Ehdr *header) {
     if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != EM_X86_64) {
         return refuse(path, "it is not a 64-bit x86 program");
     }
-    if (!has_interpreter(descriptor, header)) {
+    if (has_sanitizer(descriptor)) {
+        return refuse(path, "it is built with a sanitizer, which has a malloc of its own; build it "
+                            "without -fsanitize");
+    }
+    if (!has_interpreter(descriptor, header) && !is_loader(descriptor)) {
         return refuse(path, "it is statically linked, so no library can be loaded into it; link "
                             "it with -lvarve-malloc instead");
     }

@@ -268,7 +268,9 @@ static void print_summary(const struct run *run) {
                 run->process_count, run->process_count == 1 ? " was" : "es were",
                 run->written_count);
     }
-    fprintf(stderr, "\nvarve: more with: varve report %s\n", run->biggest_path);
+    fprintf(stderr, "\nvarve: more with: varve report %s", run->biggest_path[0] == '-' ? "./" : "");
+    vv_print_word(stderr, run->biggest_path);
+    fputc('\n', stderr);
 }
 
 static int finish(struct run *run) {
@@ -294,10 +296,10 @@ static int finish(struct run *run) {
     if (!run->failed) remove_folder(run->folder);
     if (!run->quiet) print_summary(run);
     if (run->running_count > 0) {
-        fprintf(stderr,
-                "varve: %u processes of the run are still running; their captures end "
-                "here\n",
-                run->running_count);
+        bool is_one = run->running_count == 1;
+        fprintf(stderr, "varve: %u process%s of the run %s still running; %s end%s here\n",
+                run->running_count, is_one ? "" : "es", is_one ? "is" : "are",
+                is_one ? "its capture" : "their captures", is_one ? "s" : "");
     }
     vv_capture_free(run->biggest);
     return run->failed ? VV_EXIT_OWN : vv_exit_code(run->status);

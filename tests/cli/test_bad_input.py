@@ -113,6 +113,14 @@ def a_static_program():
 
 
 @claim
+def a_program_with_a_sanitizer():
+    for name in ("address", "thread"):
+        compile_c("int main(void) { return 0; }", name, f"-fsanitize={name}")
+        complains(varve("run", "--", f"./{name}"), 126, f"./{name}", "built with a sanitizer")
+        complains(varve("stat", "--", f"./{name}"), 126, f"./{name}", "built with a sanitizer")
+
+
+@claim
 def a_program_for_another_machine():
     compile_c("int main(void) { return 0; }", "program")
     with open("program", "r+b") as file:

@@ -221,6 +221,24 @@ def a_capture_is_named_by_program_and_process():
     equal(names[0], f"git.{data['pid']}.varve")
 
 
+@claim
+def the_loader_is_a_program():
+    program = compile_c(EXACT)
+    record("/lib64/ld-linux-x86-64.so.2", program)
+    equal(report("--view", "live", "out.varve")["live_bytes"], 6022)
+
+
+@claim
+def the_command_for_more_can_be_pasted():
+    program = compile_c(EXACT)
+    for name in ("-dash", "we ird$(x)", "it's", "plain"):
+        os.link(program, name)
+        summary = varve("run", "--", "./" + name).must().err
+        command = summary.split("more with: varve ")[1].strip()
+        contains(run("sh", "-c", f"{VARVE} {command}").must().out, "peak_and_free")
+        os.unlink(name)
+
+
 FAMILY = """
 #include <stdlib.h>
 #include <sys/wait.h>

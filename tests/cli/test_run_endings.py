@@ -163,6 +163,36 @@ int main(void) { kept = malloc(98765); puts(getenv("VARVE_TRACE")); fflush(stdou
 
 
 @claim
+def processes_that_outlive_the_run_are_counted():
+    for count, words in ((1, "1 process of the run is still running; its capture ends here"),
+                         (2, "2 processes of the run are still running; their captures end here")):
+        program = compile_c(f"""
+#include <stdlib.h>
+#include <unistd.h>
+char *volatile kept;
+int main(void) {{
+    int ready[2];
+    char byte;
+    if (pipe(ready) != 0) return 1;
+    for (int index = 0; index < {count}; index++) {{
+        if (fork() == 0) {{
+            kept = malloc(10);
+            if (write(ready[1], "r", 1) != 1) return 1;
+            sleep(2);
+            return 0;
+        }}
+    }}
+    for (int index = 0; index < {count}; index++) if (read(ready[0], &byte, 1) != 1) return 1;
+    return 0;
+}}
+""")
+        with open("err", "w") as err:
+            subprocess.run([VARVE, "run", "-f", "-o", "x.varve", "--", program], stderr=err,
+                           check=True)
+        contains(open("err").read(), words)
+
+
+@claim
 def no_folder_is_left_behind():
     folder = record("sh", "-c", "echo $VARVE_TRACE && test -d $VARVE_TRACE").out.strip()
     contains(folder, "/varve-")
