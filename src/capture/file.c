@@ -28,11 +28,37 @@ static int read_bytes(const void *bytes, size_t byte_count, struct vv_capture **
     return result < 0 ? say(result, sentence, sentence_bytes, text) : 0;
 }
 
+/* All that comes out of a pipe, as a file in memory in its place. A descriptor, or -errno. */
+static int read_pipe(int pipe) {
+    int file = memfd_create("varve", MFD_CLOEXEC);
+    if (file < 0) return -errno;
+    ssize_t count;
+    fcntl(pipe, F_SETFL, 0); /* wait for its writer */
+    do {
+        count = splice(pipe, NULL, file, NULL, (size_t)1 << 20, 0);
+    } while (count > 0 || (count < 0 && errno == EINTR));
+    if (count == 0) return file;
+    int error = errno;
+    close(file);
+    return -error;
+}
+
+/* A descriptor, or -errno. */
+static int open_for_reading(const char *path) {
+    struct stat status;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0) return -errno;
+    if (fstat(descriptor, &status) != 0 || !S_ISFIFO(status.st_mode)) return descriptor;
+    int file = read_pipe(descriptor);
+    close(descriptor);
+    return file;
+}
+
 int vv_capture_read_file(const char *path, struct vv_capture **out, char *sentence,
                          size_t sentence_bytes) {
     struct stat status;
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0) return say(-errno, sentence, sentence_bytes, strerror(errno));
+    int descriptor = open_for_reading(path);
+    if (descriptor < 0) return say(descriptor, sentence, sentence_bytes, strerror(-descriptor));
     int result = 0;
     void *bytes = MAP_FAILED;
     if (fstat(descriptor, &status) != 0) {

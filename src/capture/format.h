@@ -31,8 +31,8 @@ const void *vv_capture_encode(struct vv_capture *capture, size_t *out_byte_count
 int vv_capture_decode(const void *bytes, size_t byte_count, struct vv_capture **out,
                       const char **out_sentence);
 
-/* Reads a capture file or a store. Returns 0, or -errno with a sentence in `sentence`, which says
- * what is wrong but not with which file. */
+/* Reads a capture file or a store, or a pipe that brings one. Returns 0, or -errno with a sentence
+ * in `sentence`, which says what is wrong but not with which file. */
 int vv_capture_read_file(const char *path, struct vv_capture **out, char *sentence,
                          size_t sentence_bytes);
 

@@ -324,8 +324,8 @@ static bool output_is_free(const struct run *run) {
 
 /* Before anything runs: a long run must not end with "the file exists". */
 static bool output_is_possible(const struct run *run) {
-    if (run->output != NULL && run->output[0] == '\0') {
-        fprintf(stderr, "varve: -o needs a file's name\n");
+    if (run->output != NULL && (run->output[0] == '\0' || strcmp(run->output, "-") == 0)) {
+        fprintf(stderr, "varve: -o needs a file's name, not \"%s\"\n", run->output);
         return false;
     }
     if (run->output != NULL && !output_is_free(run)) return false;

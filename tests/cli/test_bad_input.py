@@ -53,6 +53,8 @@ def wrong_values_are_named_with_what_is_possible():
     complains(varve("run", "--follow", "everything", "--", "true"), 2, "none, fork, exec")
     complains(varve("run", "--depth", "x", "--", "true"), 2, "--depth")
     complains(varve("run", "--sample=x", "--", "true"), 2, "--sample")
+    complains(varve("run", "--sample=0", "--", "true"), 2, "--sample cannot be 0")
+    complains(varve("run", "--sample", "100", "--", "true"), 2, "--sample=100")
 
 
 @claim
@@ -66,12 +68,13 @@ def missing_arguments_are_asked_for():
 
 @claim
 def help_and_version_are_data():
-    for words in (["--help"], ["run", "--help"], ["report", "--help"], ["diff", "-h"],
+    for words in (["--help"], ["help"], ["run", "--help"], ["report", "--help"], ["diff", "-h"],
                   ["stat", "--help"]):
         result = varve(*words).must()
         contains(result.out, "usage: varve")
         equal(result.err, "")
     assert varve("--version").must().out.startswith("varve ")
+    equal(varve("-V").must().out, varve("--version").out)
 
 
 # --- programs ---
@@ -216,6 +219,7 @@ def an_impossible_output_is_said_before_the_program_runs():
     complains(varve("run", "-f", "-o", "folder", "--", "sh", "-c", "echo ran"), 2, "folder",
               "not a regular file")
     complains(varve("run", "-o", "", "--", "sh", "-c", "echo ran"), 2, "-o needs")
+    complains(varve("run", "-o", "-", "--", "sh", "-c", "echo ran"), 2, "-o needs", '"-"')
     complains(varve("run", "-o", "x" * 300, "--", "sh", "-c", "echo ran"), 2, "too long")
     equal(os.listdir("."), ["folder"])
 
@@ -278,6 +282,15 @@ def crc32c(data):
         for _ in range(8):
             crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
     return crc ^ 0xffffffff
+
+
+@claim
+def a_capture_can_come_through_a_pipe():
+    name = capture()
+    wanted = varve("report", name).must().out
+    equal(run("sh", "-c", f"cat {name} | {VARVE} report /dev/stdin").must().out, wanted)
+    equal(run("bash", "-c", f"{VARVE} report <(sleep 0.2; cat {name})").must().out, wanted)
+    complains(run("sh", "-c", f": | {VARVE} report /dev/stdin"), 2, "/dev/stdin", "empty")
 
 
 @claim
