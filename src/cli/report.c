@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "report/json.h"
+#include "report/processes.h"
 #include "report/sizes.h"
 #include "report/text.h"
 

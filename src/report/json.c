@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "report/json.h"
 
+#include "report/processes.h"
 #include "report/sizes.h"
 
 #include <jansson.h>

@@ -18,17 +18,6 @@ struct vv_loaded {
 bool vv_load_run(char *const *paths, unsigned count, struct vv_loaded *out);
 void vv_loaded_free(struct vv_loaded *loaded);
 
-/* A process has a capture for each program that it ran. Its peak is that of the one with the
- * largest of the domain, since no two of them were there at a time: whether that is
- * captures[index]. True for one capture of each process. */
-bool vv_holds_peak(const struct vv_loaded *loaded, unsigned index, enum vv_domain domain);
-
-/* How many processes there are. */
-unsigned vv_process_count(const struct vv_loaded *loaded);
-
-/* The first program of the run: it is nobody's child among those given, or began first of these. */
-const struct vv_capture *vv_root_of(const struct vv_loaded *loaded);
-
 /* Looks up the names of a capture that was just made from a store. Says on stderr, once for a
  * module, whose file is gone. */
 bool vv_name_locations(struct vv_capture *capture, struct vv_symbols *symbols);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "report/text.h"
 
+#include "report/processes.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
