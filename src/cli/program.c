@@ -3,6 +3,7 @@
 
 #include "base/bits.h"
 #include "cli/commands.h"
+#include "os/signals.h"
 #include "report/text.h"
 
 #include <errno.h>
@@ -270,13 +271,16 @@ pid_t vv_program_start(const char *path, char **argv, void (*prepare)(void *argu
                        void *argument) {
     int report[2]; /* closed by exec, or brings its errno */
     int error;
+    sigset_t former;
     if (pipe2(report, O_CLOEXEC) != 0) {
         perror("varve: cannot make a pipe");
         return -1;
     }
     fflush(NULL);
+    vv_signals_block(&former); /* until varve is ready to pass them on */
     pid_t process = fork();
     if (process == 0) {
+        vv_signals_restore(&former);
         prepare(argument);
         execv(path, argv);
         error = errno;
@@ -287,6 +291,7 @@ pid_t vv_program_start(const char *path, char **argv, void (*prepare)(void *argu
     }
     running = process;
     mind_signals();
+    vv_signals_restore(&former);
     close(report[1]);
     if (process < 0) {
         perror("varve: cannot start a process");
