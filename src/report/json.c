@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "report/json.h"
 
+#include "report/processes.h"
 #include "report/sizes.h"
 
 #include <jansson.h>
@@ -98,12 +99,12 @@ static json_t *command_of(const struct vv_capture *capture) {
     return command;
 }
 
-/* Sums over all captures; the peak of a run is the sum of its processes' peaks. */
+/* Sums over all captures, and of the processes' peaks. */
 static struct vv_capture_sums sums_of(const struct vv_loaded *loaded, enum vv_domain domain) {
     struct vv_capture_sums all = {0};
     for (unsigned index = 0; index < loaded->count; index++) {
         const struct vv_capture_sums *one = &loaded->captures[index]->sums[domain];
-        all.peak_bytes += one->peak_bytes;
+        if (vv_holds_peak(loaded, index, domain)) all.peak_bytes += one->peak_bytes;
         all.live_bytes += one->live_bytes;
         all.live_count += one->live_count;
         all.total_bytes += one->total_bytes;
@@ -165,13 +166,13 @@ static void set_losses(json_t *object, const struct vv_loaded *loaded) {
 }
 
 static void set_captures(json_t *object, const struct vv_loaded *loaded) {
-    const struct vv_capture *first = loaded->captures[0];
-    json_object_set_new(object, "command", command_of(first));
-    set_number(object, "pid", (int64_t)first->process_id);
-    json_object_set_new(object, "resident_bytes", json_integer((json_int_t)first->resident_bytes));
-    json_object_set_new(object, "duration_s", json_real((double)first->duration_ns / 1e9));
-    set_text(object, "mode", first->sample_bytes > 0 ? "sampled" : "exact");
-    set_number(object, "processes", loaded->count);
+    const struct vv_capture *root = vv_root_of(loaded);
+    json_object_set_new(object, "command", command_of(root));
+    set_number(object, "pid", (int64_t)root->process_id);
+    json_object_set_new(object, "resident_bytes", json_integer((json_int_t)root->resident_bytes));
+    json_object_set_new(object, "duration_s", json_real((double)root->duration_ns / 1e9));
+    set_text(object, "mode", root->sample_bytes > 0 ? "sampled" : "exact");
+    set_number(object, "processes", vv_process_count(loaded));
     set_sums(object, loaded);
     set_losses(object, loaded);
 }

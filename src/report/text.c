@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "report/text.h"
 
+#include "report/processes.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,45 @@ static const char *signed_size_text(int64_t bytes, char text[VV_SIZE_TEXT_BYTES]
     return text;
 }
 
+/* --- names --- */
+
+/* What a terminal obeys: the control characters of ASCII, and 0x80 to 0x9f in UTF-8. */
+static bool is_control(unsigned char byte, unsigned char previous) {
+    return byte < ' ' || byte == 0x7f || (previous == 0xc2 && byte >= 0x80 && byte < 0xa0);
+}
+
+const char *vv_plain_text(const char *name, char *text, size_t capacity) {
+    size_t length = 0;
+    unsigned char previous = 0;
+    for (; name[length] != '\0' && length + 1 < capacity; length++) {
+        unsigned char byte = (unsigned char)name[length];
+        text[length] = is_control(byte, previous) ? '?' : name[length];
+        previous = byte;
+    }
+    text[length] = '\0';
+    return text;
+}
+
+static bool is_safe_word(const char *word) {
+    return word[0] != '\0' && strpbrk(word, " \t\n'\"\\$`*?[]{}|&;<>()#~!") == NULL;
+}
+
+void vv_print_word(FILE *out, const char *word) {
+    bool is_safe = is_safe_word(word);
+    unsigned char previous = 0;
+    if (!is_safe) fputc('\'', out);
+    for (; *word != '\0'; word++) {
+        unsigned char byte = (unsigned char)*word;
+        if (byte == '\'') {
+            fputs("'\\''", out);
+        } else {
+            fputc(is_control(byte, previous) ? '?' : byte, out);
+        }
+        previous = byte;
+    }
+    if (!is_safe) fputc('\'', out);
+}
+
 /* --- the terminal --- */
 
 static bool has_colours(FILE *out) {
@@ -50,6 +91,11 @@ static int columns(FILE *out) {
 /* --- the header --- */
 
 #define COMMAND_BYTES 160
+#define NAME_BYTES 1024
+
+static const char *program_name(const struct vv_capture *capture, char name[NAME_BYTES]) {
+    return vv_plain_text(capture->strings[capture->program], name, NAME_BYTES);
+}
 
 /* As much of the command line as fits; `varve report --json` has all of it. */
 static void print_command(FILE *out, const struct vv_capture *capture) {
@@ -63,8 +109,8 @@ static void print_command(FILE *out, const struct vv_capture *capture) {
             is_cut = true;
             break;
         }
-        bool is_plain = argument[0] != '\0' && strpbrk(argument, " \t\n'\"\\$`*?|&;<>()") == NULL;
-        fprintf(out, is_plain ? "%s%s" : "%s'%s'", index > 0 ? " " : "", argument);
+        if (index > 0) fputc(' ', out);
+        vv_print_word(out, argument);
     }
     fprintf(out, "%s\n", is_cut ? " ..." : "");
 }
@@ -94,8 +140,8 @@ static void print_peak(FILE *out, const struct vv_capture *capture, enum vv_doma
 
 static void print_process(FILE *out, const struct vv_capture *capture) {
     const struct vv_capture_sums *sums = &capture->sums[VV_DOMAIN_MALLOC];
-    char size[VV_SIZE_TEXT_BYTES];
-    fprintf(out, "%s, process %" PRIu64 ", %.2f s", capture->strings[capture->program],
+    char size[VV_SIZE_TEXT_BYTES], name[NAME_BYTES];
+    fprintf(out, "%s, process %" PRIu64 ", %.2f s", program_name(capture, name),
             capture->process_id, (double)capture->duration_ns / 1e9);
     print_end(out, capture);
     fprintf(out, "\n");
@@ -117,15 +163,16 @@ void vv_print_header(FILE *out, const struct vv_loaded *loaded) {
         print_process(out, loaded->captures[0]);
         return;
     }
-    char text[VV_SIZE_TEXT_BYTES];
+    char text[VV_SIZE_TEXT_BYTES], name[NAME_BYTES];
     int64_t peak = 0;
-    fprintf(out, "%u processes of one run\n", loaded->count);
+    unsigned process_count = vv_process_count(loaded);
+    fprintf(out, "%u process%s of one run\n", process_count, process_count == 1 ? "" : "es");
     for (unsigned index = 0; index < loaded->count; index++) {
         const struct vv_capture *capture = loaded->captures[index];
         const struct vv_capture_sums *blocks = &capture->sums[VV_DOMAIN_MALLOC];
-        fprintf(out, "  %-24s process %-8" PRIu64 " peak %s\n", capture->strings[capture->program],
+        fprintf(out, "  %-24s process %-8" PRIu64 " peak %s\n", program_name(capture, name),
                 capture->process_id, vv_size_text(blocks->peak_bytes, text));
-        peak += blocks->peak_bytes;
+        if (vv_holds_peak(loaded, index, VV_DOMAIN_MALLOC)) peak += blocks->peak_bytes;
     }
     fprintf(out, "  the sum of their peaks, which need not be at one time: %s\n",
             vv_size_text(peak, text));
@@ -191,8 +238,6 @@ static const char *short_path(const char *path) {
     return strncmp(path, folder, length) == 0 && path[length] == '/' ? path + length + 1 : path;
 }
 
-#define NAME_BYTES 1024
-
 static void name_function(const struct vv_frame *frame, char *text, size_t capacity) {
     if (frame->function[0] != '\0') {
         snprintf(text, capacity, "%s", frame->function);
@@ -218,6 +263,7 @@ static void name_frame(const struct vv_frame *frame, char *text, size_t capacity
     name_function(frame, function, sizeof function);
     name_place(frame, place, sizeof place);
     snprintf(text, capacity, "%s%s%s", function, place[0] != '\0' ? "  " : "", place);
+    vv_plain_text(text, text, capacity);
 }
 
 static void name_row(enum vv_key key, const struct vv_frame *frame, char *text, size_t capacity) {
@@ -241,6 +287,7 @@ static void name_row(enum vv_key key, const struct vv_frame *frame, char *text, 
     case VV_KEY_TYPE: snprintf(text, capacity, "%s", frame->function); break;
     default: name_frame(frame, text, capacity);
     }
+    vv_plain_text(text, text, capacity);
 }
 
 static double percent(int64_t part, int64_t whole) {

@@ -230,3 +230,16 @@ int vv_symbols_look_up(struct vv_symbols *symbols, const struct vv_symbols_modul
     }
     return 0;
 }
+
+/* --- threads --- */
+
+#define STACK_BYTES ((size_t)8 << 20)
+
+int vv_symbols_start_thread(pthread_t *thread, void *(*run)(void *argument), void *argument) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    int error = pthread_create(thread, &attributes, run, argument);
+    pthread_attr_destroy(&attributes);
+    return error;
+}
