@@ -149,8 +149,8 @@ static void late_finalize(varve_object *self, void *argument) {
 }
 
 /* An object that is being cleared is found by a finalizer through a weak reference that was made
- * after weak references were cleared. It must be whole enough to be used. The finalizer runs as the
- * last holder of its object, which is not garbage itself, is cleared: before that of the function. */
+ * after weak references were cleared. It must be whole enough to be used. The finalizer's object
+ * is no garbage, but dies as its holder is cleared, which lets the function go next. */
 TEST(function_tp_clear_leaves_consistent_state) {
     varve_world *world = quiet_world();
     struct late late = {0};

@@ -162,8 +162,11 @@ TEST(sub_and_super) {
     set_up();
     varve_object *ab_items = list_of("ab"), *def_items = list_of("def");
     varve_object *ab = set_of(ab_items), *all = set_of(letters), *def = set_of(def_items);
-    CHECK_EQ(varve_weak_set_is_subset(ab, set), 1);
-    CHECK_EQ(varve_weak_set_is_subset(set, set), 1);
+    CHECK_EQ(varve_weak_set_is_subset(ab, set), 1); /* and a proper one: they are not equal */
+    CHECK_EQ(varve_weak_set_is_subset(set, ab), 0);
+    CHECK_EQ(varve_equal(ab, set), 0);
+    CHECK_EQ(varve_weak_set_is_subset(set, set), 1); /* not a proper one */
+    CHECK_EQ(varve_equal(set, set), 1);
     CHECK_EQ(varve_weak_set_is_subset(set, all), 1);
     CHECK_EQ(varve_weak_set_is_subset(set, letters), 1);
     CHECK_EQ(varve_weak_set_is_subset(all, set), 0);
