@@ -73,6 +73,30 @@ TEST(what_is_referred_to_from_outside_lives_with_all_that_it_reaches) {
     CHECK_EQ(varve_world_free(world), 0);
 }
 
+struct node {
+    varve_object head;
+    varve_object *next;
+};
+
+static int node_traverse(varve_object *self, varve_visit visit, void *argument) {
+    struct node *node = (struct node *)self;
+    return node->next != NULL ? visit(node->next, argument) : 0;
+}
+
+/* As in CPython, where tp_clear may be NULL, too. */
+TEST(a_cycle_that_nobody_can_clear_is_found_by_every_collection_and_stays) {
+    varve_world *world = new_world();
+    varve_type_spec spec = {
+        .name = "node", .basic_bytes = sizeof(struct node), .traverse = node_traverse};
+    struct node *node = (struct node *)varve_object_new(varve_type_new(world, &spec));
+    node->next = &node->head;
+    for (int round = 0; round < 3; round++) CHECK_EQ(varve_gc_collect(world, 2), 1);
+    varve_gc_progress progress = {.done = false};
+    while (!progress.done) REQUIRE(varve_gc_step(world, 1000000, &progress) == 0);
+    CHECK_EQ_PTR(node->next, &node->head);
+    CHECK_EQ(varve_world_free(world), 1);
+}
+
 /* A random graph that is compared with a plain search from its roots. */
 #define GRAPH_COUNT 3000
 static void check_random_graph(uint64_t seed) {

@@ -499,3 +499,32 @@ TEST(a_large_set_is_popped_in_linear_time) {
     varve_decref(kept);
     end();
 }
+
+#define QUEUE_COUNT (VARVE_GC_STRESS || VARVE_AUDIT ? 2000 : 500000)
+
+TEST(a_large_set_is_taken_from_the_front_in_linear_time) {
+    begin();
+    varve_object *queue = varve_weak_set_new(world, true), *kept = varve_list_new(world), *item;
+    for (int index = 0; index < QUEUE_COUNT; index++) {
+        item = varve_set_new(world);
+        CHECK_EQ(varve_weak_set_add(queue, item), 1);
+        CHECK_EQ(varve_list_append(kept, item), 0);
+        varve_decref(item);
+    }
+    for (size_t index = 0; index < QUEUE_COUNT; index++) {
+        size_t position = 0;
+        REQUIRE(varve_weak_set_next(queue, &position, &item) == 1);
+        CHECK_EQ_PTR(item, varve_list_get(kept, index));
+        CHECK_EQ(varve_weak_set_discard(queue, item), 1);
+        varve_decref(item);
+    }
+    size_t position = 0;
+    CHECK_EQ(varve_weak_set_next(queue, &position, &item), 0);
+    CHECK_EQ(varve_weak_set_add(queue, kept), 1);
+    CHECK_EQ(varve_weak_set_next(queue, &position, &item), 1);
+    CHECK_EQ_PTR(item, kept);
+    varve_decref(item);
+    varve_decref(queue);
+    varve_decref(kept);
+    end();
+}
