@@ -195,7 +195,8 @@ typedef struct varve_type_spec {
     int (*traverse)(varve_object *self, varve_visit visit, void *argument);
 
     /* Ends each reference that can be part of a cycle, by varve_clear_reference(). Called for
-     * garbage; the object may be used afterwards by what still refers to it. */
+     * garbage; the object may be used afterwards by what still refers to it. NULL: a cycle of such
+     * objects alone is never freed, and found and counted by each collection, as in CPython. */
     void (*clear)(varve_object *self);
 
     /* Called at most once in an object's life, before it goes, while all that it refers to is
@@ -241,7 +242,8 @@ VARVE_API varve_object *varve_object_new_var(varve_type *type, size_t item_count
  * equal, even NaN. */
 VARVE_API int varve_equal(varve_object *left, varve_object *right);
 
-/* 0, or -EOPNOTSUPP: the object is unhashable (list, dict, set, or a tuple with one inside). */
+/* 0, or -EOPNOTSUPP: the object is unhashable (list, dict, set, or a tuple with one inside);
+ * -ELOOP: tuples nested more than 100 deep; or a negative errno of a type's function. */
 VARVE_API int varve_hash(varve_object *object, uint64_t *out_hash);
 
 /* --- iteration --- */

@@ -20,8 +20,16 @@ bool varve_gc_is_enabled(const varve_world *world) {
     return world->gc.enabled;
 }
 
+/* Old objects that die while young ones are made would put off young collections, whose time has no
+ * other bound than the number of young objects. So with a pause what was made counts, whatever has
+ * died: deaths count only where nothing is due, because collections are disabled. */
+static void set_count_floor(struct vv_gc *gc) {
+    gc->count_floor = gc->pause_ns > 0 && gc->threshold[0] > 0 ? gc->threshold[0] : 0;
+}
+
 void varve_gc_set_threshold(varve_world *world, const int threshold[3]) {
     memcpy(world->gc.threshold, threshold, sizeof world->gc.threshold);
+    set_count_floor(&world->gc);
 }
 
 void varve_gc_get_threshold(const varve_world *world, int out_threshold[3]) {
@@ -256,5 +264,6 @@ int64_t varve_gc_external_bytes(const varve_world *world) {
 
 void varve_gc_set_pause(varve_world *world, uint64_t pause_ns) {
     world->gc.pause_ns = pause_ns;
+    set_count_floor(&world->gc);
     if (pause_ns == 0 && !world->gc.collecting) vv_gc_cycle_abandon(world);
 }

@@ -120,6 +120,7 @@ static struct vv_weak_entry take(struct vv_weak_table *table, uint32_t place) {
     detach(taken.member);
     entry->member = NULL;
     entry->other = NULL;
+    entry->hash = place + 1;
     table->used_count--;
     audit(table);
     return taken;
@@ -312,10 +313,20 @@ bool vv_weak_table_read(const struct vv_weak_table *table, uint32_t place, varve
     return true;
 }
 
-/* The first place with an ordinal from `position` on. */
-static uint32_t place_from(const struct vv_weak_table *table, uint64_t position) {
-    uint32_t guess = table->next_place;
-    if (guess < table->entry_count && table->entries[guess].ordinal == position) return guess;
+/* The first place from that one on whose entry was not removed. The hash of one that was is a later
+ * place before which all were removed: what has been passed once is passed in one step from then
+ * on, or taking entries from the front would take the square of their number. */
+static uint32_t pass_removed(const struct vv_weak_table *table, uint32_t begin) {
+    uint32_t place = begin;
+    while (place < table->entry_count && table->entries[place].member == NULL) {
+        place = (uint32_t)table->entries[place].hash;
+    }
+    if (place > begin) table->entries[begin].hash = place;
+    return place;
+}
+
+/* The first place with an ordinal from `position` on, or a later one if its entry was removed. */
+static VV_NOINLINE uint32_t search_place(const struct vv_weak_table *table, uint64_t position) {
     uint32_t low = 0, high = table->entry_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -325,7 +336,14 @@ static uint32_t place_from(const struct vv_weak_table *table, uint64_t position)
             high = middle;
         }
     }
-    return low;
+    return pass_removed(table, low);
+}
+
+/* The same where the last walk goes on. */
+VV_INLINE uint32_t place_from(const struct vv_weak_table *table, uint64_t position) {
+    uint32_t guess = table->next_place;
+    if (guess < table->entry_count && table->entries[guess].ordinal == position) return guess;
+    return search_place(table, position);
 }
 
 int vv_weak_table_next(struct vv_weak_table *table, size_t *position, varve_object **out_key,

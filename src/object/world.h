@@ -37,6 +37,7 @@ struct vv_gc {
     int debug;
     int threshold[3];
     int count[3];
+    int count_floor;           /* above which deaths lower count[0]: 0; with a pause threshold[0] */
     size_t long_lived_total;   /* objects that survived the last full collection */
     size_t long_lived_pending; /* and that came to the oldest generation since */
     size_t frozen_count;

@@ -358,63 +358,6 @@ TEST_ABORTS(free_of_an_object_is_named, "varve: free of ") {
     varve_free(varve_list_new(new_world()));
 }
 
-/* --- depth --- */
-
-#if VARVE_GC_STRESS
-#define DEEP_COUNT 3000
-#elif VARVE_AUDIT || defined __SANITIZE_THREAD__ || defined __SANITIZE_ADDRESS__
-#define DEEP_COUNT 100000
-#else
-#define DEEP_COUNT (VARVE_THOROUGH ? 10000000 : 1000000)
-#endif
-
-/* Takes over the reference to the end. */
-static varve_object *deep_lists(varve_world *world, varve_object *end) {
-    varve_object *head = end;
-    for (int index = 0; index < DEEP_COUNT / 10; index++) {
-        varve_object *list = varve_list_new(world);
-        varve_list_append(list, head);
-        varve_decref(head);
-        head = list;
-    }
-    return head;
-}
-
-static varve_object *deep_tuples(varve_world *world, varve_object *end) {
-    varve_object *head = end;
-    for (int index = 0; index < DEEP_COUNT; index++) {
-        varve_object *tuple = varve_tuple_new(world, 1, &head);
-        varve_decref(head);
-        head = tuple;
-    }
-    return head;
-}
-
-static void *free_deep(void *argument) {
-    (void)argument;
-    varve_world *world = new_world();
-    varve_decref(deep_lists(world, varve_list_new(world)));
-    varve_decref(deep_tuples(world, varve_list_new(world)));
-    varve_object *end = varve_list_new(world);
-    varve_incref(end);
-    varve_object *head = deep_lists(world, deep_tuples(world, end));
-    varve_list_append(end, head);
-    varve_decref(end);
-    varve_decref(head);
-    varve_gc_collect(world, 2);
-    CHECK_EQ(varve_world_free(world), 0);
-    return NULL;
-}
-
-TEST(long_chains_are_freed_and_collected_on_a_stack_of_64_kib) {
-    pthread_attr_t attributes;
-    pthread_t thread;
-    pthread_attr_init(&attributes);
-    REQUIRE(pthread_attr_setstacksize(&attributes, 65536) == 0);
-    REQUIRE(pthread_create(&thread, &attributes, free_deep, NULL) == 0);
-    pthread_join(thread, NULL);
-}
-
 /* --- memory that fails --- */
 
 /* Does a bit of everything; whatever fails is left out. */
