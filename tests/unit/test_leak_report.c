@@ -7,6 +7,7 @@
 #include "varve/trace.h"
 #include "varve/weakref.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,15 +133,18 @@ TEST(many_holders_and_many_leaks_are_counted) {
 
 TEST(where_a_leaked_object_was_made_is_told) {
     varve_world *world = new_world();
+    if (dlopen("libvarve-symbols.so", RTLD_NOW) == NULL) SKIP("no names in this build");
     if (varve_trace_start(0) != 0) SKIP("no trace in this build");
     varve_list_new(world);
     const int line = __LINE__ - 1;
     CHECK_EQ(varve_world_free(world), 1);
     varve_trace_stop();
-    char expected[512];
-    snprintf(expected, sizeof expected,
-             "\n  allocated at where_a_leaked_object_was_made_is_told %s:%d\n  ", __FILE__, line);
-    CHECK(strstr(told, expected) != NULL);
+    /* Folders are as the compiler notes them. */
+    char expected[100];
+    snprintf(expected, sizeof expected, "unit/test_leak_report.c:%d\n  ", line);
+    const char *site = strstr(told, "\n  allocated at where_a_leaked_object_was_made_is_told ");
+    REQUIRE(site != NULL);
+    CHECK(strstr(site, expected) != NULL && strstr(site, expected) < strchr(site + 1, '\n'));
     CHECK(strstr(told, "\n  main ") != NULL);
     CHECK(strstr(told, "varve:  ") == NULL);
 }
