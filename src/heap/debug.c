@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap/debug.h"
 
+#include "heap/emergency.h"
 #include "heap/misuse.h"
 
 #include <string.h>
@@ -15,12 +16,13 @@ enum { MARK_NONE = VV_API_NONE, MARK_FREED = 0x80 };
 /* In a big block this many of the bytes behind the requested ones are guarded. */
 #define GUARD_MAX_BYTES 128
 
-/* Freed blocks in the order in which they were freed; a full ring gives up its oldest. */
+/* Freed blocks in the order in which they were freed; a full ring gives up its oldest. There is no
+ * lock that a signal handler could keep by leaving a free through longjmp(). */
 #define QUARANTINE_MAX_BLOCKS 1024
 #define QUARANTINE_MAX_BLOCK_BYTES ((size_t)64 * 1024)
-static struct vv_lock quarantine_lock = VV_LOCK(VV_RANK_META);
-static void *quarantine[QUARANTINE_MAX_BLOCKS]; /* lock */
-static unsigned quarantine_next;                /* lock */
+static _Atomic(void *) quarantine[QUARANTINE_MAX_BLOCKS];
+static _Atomic unsigned quarantine_turn;
+static _Atomic size_t waiting_blocks, waiting_bytes;
 
 void vv_debug_enable(void) {
     vv_debug_on = true;
@@ -116,38 +118,43 @@ void vv_debug_check_free(const struct vv_place *place, enum vv_api api, size_t s
 /* --- the quarantine --- */
 
 static void *exchange_oldest(void *block) {
-    vv_lock(&quarantine_lock);
-    void *oldest = quarantine[quarantine_next];
-    quarantine[quarantine_next] = block;
-    quarantine_next = (quarantine_next + 1) % QUARANTINE_MAX_BLOCKS;
-    vv_unlock(&quarantine_lock);
-    return oldest;
+    unsigned turn = atomic_fetch_add_explicit(&quarantine_turn, 1, memory_order_relaxed);
+    return atomic_exchange_explicit(&quarantine[turn % QUARANTINE_MAX_BLOCKS], block,
+                                    memory_order_acq_rel); /* what was written to the blocks */
+}
+
+static void begin_waiting(const struct vv_place *place) {
+    atomic_fetch_add_explicit(&waiting_blocks, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&waiting_bytes, vv_place_usable_bytes(place), memory_order_relaxed);
+}
+
+static void end_waiting(const struct vv_place *place) {
+    atomic_fetch_sub_explicit(&waiting_blocks, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&waiting_bytes, vv_place_usable_bytes(place), memory_order_relaxed);
+}
+
+/* The reserve is for rare moments and small: what it lends comes back at once. */
+static bool is_of_reserve(const struct vv_place *place) {
+    return place->pool != NULL && vv_emergency_owns(place->pool);
 }
 
 bool vv_debug_quarantine(struct vv_place *place) {
+    if (is_of_reserve(place)) return true;
     *vv_place_mark(place) = MARK_FREED;
     memset(place->block, FREED_BYTE, filled_bytes(place));
     if (place->huge != NULL || filled_bytes(place) > QUARANTINE_MAX_BLOCK_BYTES) return true;
+    begin_waiting(place);
     void *oldest = exchange_oldest(place->block);
     if (oldest == NULL) return false;
     bool found = vv_place_find(oldest, place);
     vv_assert(found);
     (void)found;
+    end_waiting(place);
     check_still_freed(place, 0, vv_place_get_fact(place));
     return true;
 }
 
 void vv_debug_count_quarantine(size_t *out_block_count, size_t *out_byte_count) {
-    *out_block_count = *out_byte_count = 0;
-    /* Within an operation, so that neither a signal handler nor fork() meets the lock. */
-    if (!vv_debug_on || vv_thread_enter(VV_FRAME()) == NULL) return;
-    vv_lock(&quarantine_lock);
-    for (unsigned index = 0; index < QUARANTINE_MAX_BLOCKS; index++) {
-        struct vv_place place;
-        if (quarantine[index] == NULL || !vv_place_find(quarantine[index], &place)) continue;
-        ++*out_block_count;
-        *out_byte_count += vv_place_usable_bytes(&place);
-    }
-    vv_unlock(&quarantine_lock);
-    vv_thread_leave();
+    *out_block_count = atomic_load_explicit(&waiting_blocks, memory_order_relaxed);
+    *out_byte_count = atomic_load_explicit(&waiting_bytes, memory_order_relaxed);
 }

@@ -199,6 +199,7 @@ TEST(a_handler_may_leave_by_longjmp) {
     jump_armed = 0;
     stop_storm();
     CHECK_GT(jumps, 200);
+    if (getenv("VARVE_DEBUG") != NULL) return; /* freed blocks wait */
     void *first = malloc(64); /* the fast path works again: last freed, first used */
     volatile uintptr_t address = (uintptr_t)first;
     free(first);
