@@ -113,19 +113,25 @@ static struct vv_capture_sums sums_of(const struct vv_loaded *loaded, enum vv_do
     return all;
 }
 
-static void set_sums(json_t *object, const struct vv_loaded *loaded) {
-    struct vv_capture_sums blocks = sums_of(loaded, VV_DOMAIN_MALLOC);
-    set_number(object, "peak_bytes", blocks.peak_bytes);
-    set_number(object, "live_bytes", blocks.live_bytes);
-    set_number(object, "total_bytes", (int64_t)blocks.total_bytes);
-    set_number(object, "total_blocks", (int64_t)blocks.total_count);
-    set_number(object, "live_blocks", blocks.live_count);
-    struct vv_capture_sums mappings = sums_of(loaded, VV_DOMAIN_MMAP);
-    set_number(object, "mapped_peak_bytes", mappings.peak_bytes);
-    set_number(object, "mapped_live_bytes", mappings.live_bytes);
-    set_number(object, "mapped_total_bytes", (int64_t)mappings.total_bytes);
-    set_number(object, "mapped_total_blocks", (int64_t)mappings.total_count);
-    set_number(object, "mapped_live_blocks", mappings.live_count);
+/* The names are those of the sums with a prefix. */
+static void set_sums(json_t *object, const struct vv_loaded *loaded, enum vv_domain domain) {
+    const char *prefix = domain == VV_DOMAIN_MMAP ? "mapped_" : "";
+    struct vv_capture_sums sums = sums_of(loaded, domain);
+    const struct {
+        const char *name;
+        int64_t number;
+    } fields[] = {
+        {"peak_bytes", sums.peak_bytes},
+        {"live_bytes", sums.live_bytes},
+        {"total_bytes", (int64_t)sums.total_bytes},
+        {"total_blocks", (int64_t)sums.total_count},
+        {"live_blocks", sums.live_count},
+    };
+    for (size_t index = 0; index < VV_ARRAY_COUNT(fields); index++) {
+        char name[40];
+        snprintf(name, sizeof name, "%s%s", prefix, fields[index].name);
+        set_number(object, name, fields[index].number);
+    }
 }
 
 static void set_sizes(json_t *object, const struct vv_loaded *loaded) {
@@ -173,7 +179,8 @@ static void set_captures(json_t *object, const struct vv_loaded *loaded) {
     json_object_set_new(object, "duration_s", json_real((double)root->duration_ns / 1e9));
     set_text(object, "mode", root->sample_bytes > 0 ? "sampled" : "exact");
     set_number(object, "processes", vv_process_count(loaded));
-    set_sums(object, loaded);
+    set_sums(object, loaded, VV_DOMAIN_MALLOC);
+    set_sums(object, loaded, VV_DOMAIN_MMAP);
     set_losses(object, loaded);
 }
 

@@ -28,11 +28,9 @@ EXPORT void *mmap(void *address, size_t length, int protection, int flags, int d
     return address_of(vv_mappings_map(&call, FRAME()));
 }
 
+/* Offsets have 64 bits in either. */
 EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int descriptor,
-                    off_t offset) {
-    struct vv_map_call call = {(uintptr_t)address, length, protection, flags, descriptor, offset};
-    return address_of(vv_mappings_map(&call, FRAME()));
-}
+                    off_t offset) __attribute__((alias("mmap")));
 
 EXPORT int munmap(void *address, size_t length) {
     return number_of(vv_mappings_unmap((uintptr_t)address, length, FRAME()));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Chains of objects, each of which holds the next, on a stack of 64 KiB. */
 #include "harness.h"
+#include "node_type.h"
 #include "varve/gc.h"
 #include "varve/weakref.h"
 
@@ -23,17 +24,7 @@ static varve_object *ending_class; /* with a finalizer */
 static varve_object *refs;         /* a list */
 static int finalizer_count, callback_count;
 
-/* A type of the program's, which ends what it owns in its dealloc function. */
-struct node {
-    varve_object head;
-    varve_object *next;
-};
-
-static int node_traverse(varve_object *self, varve_visit visit, void *argument) {
-    struct node *node = (struct node *)self;
-    return node->next != NULL ? visit(node->next, argument) : 0;
-}
-
+/* node_type clears, and ends what it owns in its dealloc function. */
 static void node_clear(varve_object *self) {
     varve_clear_reference(&((struct node *)self)->next);
 }
@@ -97,10 +88,14 @@ static varve_object *new_dict(varve_object *next) {
     return dict;
 }
 
-static varve_object *new_instance(varve_object *next) {
-    varve_object *instance = varve_instance_new(plain_class);
+static varve_object *new_of_class(varve_object *class, varve_object *next) {
+    varve_object *instance = varve_instance_new(class);
     varve_instance_set(instance, 0, next);
     return instance;
+}
+
+static varve_object *new_instance(varve_object *next) {
+    return new_of_class(plain_class, next);
 }
 
 static varve_object *new_node(varve_object *next) {
@@ -110,9 +105,7 @@ static varve_object *new_node(varve_object *next) {
 }
 
 static varve_object *new_ending(varve_object *next) {
-    varve_object *instance = varve_instance_new(ending_class);
-    varve_instance_set(instance, 0, next);
-    return instance;
+    return new_of_class(ending_class, next);
 }
 
 /* Somebody hears of its death, too. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness.h"
+#include "node_type.h"
 #include "varve/gc.h"
 
 #include <errno.h>
@@ -71,16 +72,6 @@ TEST(what_is_referred_to_from_outside_lives_with_all_that_it_reaches) {
     varve_decref(outer);
     CHECK_EQ(varve_gc_collect(world, 2), 2);
     CHECK_EQ(varve_world_free(world), 0);
-}
-
-struct node {
-    varve_object head;
-    varve_object *next;
-};
-
-static int node_traverse(varve_object *self, varve_visit visit, void *argument) {
-    struct node *node = (struct node *)self;
-    return node->next != NULL ? visit(node->next, argument) : 0;
 }
 
 /* As in CPython, where tp_clear may be NULL, too. */
