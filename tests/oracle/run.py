@@ -18,8 +18,7 @@ numbers = {}                      # by address
 alive = set()
 events = []
 lines = []
-BALLAST = 200  # more than warm_up() makes
-AUTOMATIC_BALLAST = 5000  # and after each full collection
+BALLAST = 200  # more than fill_free_lists() makes
 ballast = []
 
 
