@@ -62,8 +62,16 @@ def double_free():
            traced=True)
     misuse("char *b = make(1); free(b); char *c = make(1); free(b);",
            f"varve: double free of {BLOCK}1 byte")
-    misuse("char *b = make(40000); free(b); free(b);",
-           "varve: (double free of|free of) .*")
+    for size in (40000, 100000, 5000000, 100000000):
+        misuse(f"char *b = make({size}); free(b); free(b);", f"varve: double free of {BLOCK}{size} bytes")
+    misuse("char *b = make(100000000); free(b); free(b);",
+           f"varve: double free of {BLOCK}100000000 bytes", traced=True)
+
+
+@claim
+def double_free_of_a_big_block_that_is_long_gone():
+    misuse("char *b = make(100000000); free(b); malloc_trim(0); free(b);",
+           "varve: free of 0x[0-9a-f]+, which is not a block of varve", debug=False)
 
 
 @claim
@@ -74,9 +82,9 @@ def double_free_through_realloc():
 
 @claim
 def free_of_what_varve_did_not_allocate():
-    misuse("free(hidden((void *)&sink));", "varve: free of 0x[0-9a-f]+, which varve did not allocate")
+    misuse("free(hidden((void *)&sink));", "varve: free of 0x[0-9a-f]+, which is not a block of varve")
     misuse("int local; free(hidden(&local));",
-           "varve: free of 0x[0-9a-f]+, which varve did not allocate", debug=False)
+           "varve: free of 0x[0-9a-f]+, which is not a block of varve", debug=False)
 
 
 @claim
@@ -113,6 +121,37 @@ def write_after_free_is_found_at_reuse():
     misuse("char *b = make(50); free(b); hidden(b)[0] = 1;"
            " for (int i = 0; i < 100000; i++) free(make(50));",
            f"varve: write to {BLOCK}50 bytes after it was freed", traced=True)
+
+
+@claim
+def use_of_a_big_block_after_free_faults():
+    for size in (100000, 5000000, 60 << 20):
+        for use in ("hidden(b)[70] = 1;", f"sink = hidden(b)[{size - 1}];"):
+            program = compile_c(PRELUDE + f"int main() {{ char *b = make({size}); memset(b, 1, {size});"
+                                f" free(b); char *c = make({size}); memset(c, 2, {size}); {use}"
+                                " puts(\"survived\"); }", "late", "-std=c++17", "-w", compiler="g++")
+            result = run(program, env={"LD_PRELOAD": MALLOC, "VARVE_DEBUG": "1"})
+            equal(result.code, -signal.SIGSEGV, f"end of {use} in {size} bytes")
+
+
+@claim
+def big_blocks_that_wait_are_given_back_when_memory_is_short():
+    program = compile_c(PRELUDE + """
+int main(int, char **arguments) {
+    size_t size = strtoul(arguments[1], nullptr, 10);
+    for (size_t total = 0; total < 600 << 20; total += size) {
+        char *block = make(size);
+        if (block == nullptr) return 1;
+        block[0] = block[size - 1] = 1;
+        block = (char *)realloc(block, size + size / 4);
+        if (block == nullptr) return 2;
+        free(block);
+    }
+}
+""", "scarce", "-std=c++17", "-w", compiler="g++")
+    for size in (20 << 20, 100 << 20):
+        run("sh", "-c", f"ulimit -v 400000; exec {program} {size}",
+            env={"LD_PRELOAD": MALLOC, "VARVE_DEBUG": "1"}).must(0)
 
 
 @claim
