@@ -43,8 +43,9 @@ VARVE_SIZE(2);
 /* A block whose address is a multiple of `alignment`, a power of two (else NULL with EINVAL). */
 VARVE_API void *varve_aligned_alloc(size_t alignment, size_t size) VARVE_MALLOC VARVE_SIZE(2);
 
-/* Frees a block from any function above, or nothing when it is NULL. Keeps errno. An address that
- * is not a block ends the process with a sentence that says so. */
+/* Frees a block from any function above, or nothing when it is NULL. Keeps errno. An address
+ * outside of varve's memory ends the process with a sentence that says so; anything else that is
+ * not a live block surely does in debug mode only (VARVE_DEBUG=1). */
 VARVE_API void varve_free(void *block);
 
 /* Bytes that may be used in a live block, at least the requested size; 0 for NULL. */
