@@ -118,6 +118,14 @@ void vv_debug_check_free(const struct vv_place *place, enum vv_api api, size_t s
     }
 }
 
+void vv_debug_check_usable(const struct vv_place *place) {
+    if (!is_carved_block(place)) vv_misuse_foreign_pointer(place->block);
+    struct vv_fact fact = vv_place_get_fact(place);
+    if (fact.site == VV_SITE_NONE) vv_misuse_foreign_pointer(place->block);
+    if (*vv_place_mark(place) != MARK_FREED) return;
+    vv_misuse_block("usable size of ", place, fact, ", asked for after it was freed");
+}
+
 /* --- the quarantine --- */
 
 static bool is_big(const struct vv_place *place) {

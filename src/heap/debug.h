@@ -37,6 +37,9 @@ void vv_debug_allocated(const struct vv_place *place, const struct vv_request *r
  * deferred, by whatever function. */
 void vv_debug_check_free(const struct vv_place *place, enum vv_api api, size_t stated_bytes);
 
+/* Fatal: the block whose usable size is asked for is not live. */
+void vv_debug_check_usable(const struct vv_place *place);
+
 /* Whether the block waits in the quarantine. */
 bool vv_debug_is_freed(const struct vv_place *place);
 

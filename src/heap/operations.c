@@ -279,5 +279,6 @@ size_t vv_usable_bytes(const void *block) {
     if (block == NULL) return 0;
     struct vv_place place;
     if (!vv_place_find(block, &place)) vv_misuse_foreign_pointer(block);
+    if (vv_unlikely(vv_debug_on)) vv_debug_check_usable(&place);
     return usable_bytes(&place);
 }

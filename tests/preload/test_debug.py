@@ -178,6 +178,11 @@ def wrong_size_in_a_sized_delete():
 def usable_size_of_something_else():
     misuse("int local; sink = (char)malloc_usable_size(hidden(&local));",
            "varve: 0x[0-9a-f]+ is not a block of varve")
+    misuse("char *b = make(100); sink = (char)malloc_usable_size(hidden(b + 16));",
+           "varve: 0x[0-9a-f]+ is not a block of varve")
+    for size in (10, 100000):
+        misuse(f"char *b = make({size}); free(b); sink = (char)malloc_usable_size(hidden(b));",
+               f"varve: usable size of {BLOCK}{size} bytes, asked for after it was freed")
 
 
 @claim
