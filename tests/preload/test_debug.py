@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """VARVE_DEBUG=1: every misuse ends in its sentence and an abort; correct programs notice nothing."""
 
+import json
 import os
 import re
 import shutil
@@ -202,6 +203,28 @@ int main() {
 }
 """, "fills", "-w", compiler="g++")
     run(program, env={"LD_PRELOAD": MALLOC, "VARVE_DEBUG": "1"}).must(0)
+
+
+@claim
+def a_capture_counts_no_block_that_waits():
+    program = compile_c(PRELUDE + """
+int main() {
+    static char *kept[60];
+    size_t sizes[] = {10, 1000, 40000, 100000, 5000000, 50000000};
+    for (int i = 0; i < 60; i++) {
+        char *block = (char *)realloc(make(sizes[i % 6]), sizes[i % 6] / 2);
+        if (i % 7 == 0) kept[i] = block;
+        else free(block);
+    }
+}
+""", "waits", "-w", compiler="g++")
+    names = ("peak_bytes", "live_bytes", "live_blocks", "total_bytes", "total_blocks")
+    found = []
+    for debug in ("0", "1"):
+        varve("run", "-q", "-f", "-o", "waits.varve", "--", program, env={"VARVE_DEBUG": debug}).must()
+        report = json.loads(varve("report", "--json", "waits.varve").must().out)
+        found.append({name: report[name] for name in names})
+    equal(found[1], found[0], "what a capture in debug mode says")
 
 
 main()
