@@ -155,8 +155,10 @@ VARVE_API int varve_gc_step(varve_world *world, uint64_t budget_ns,
                             varve_gc_progress *out_progress);
 
 /* Automatic collections of the oldest generation become a series of steps of at most `pause_ns`,
- * taken along with young collections; 0 (the default): all at once. varve_gc_collect(world, 2)
- * always does it all at once. */
+ * taken along with young collections; 0 (the default): all at once. Young collections then run when
+ * more than threshold[0] tracked objects were made, even if as many were freed: else they would
+ * have no bound where young objects replace old ones. varve_gc_collect(world, 2) always does it all
+ * at once. */
 VARVE_API void varve_gc_set_pause(varve_world *world, uint64_t pause_ns);
 
 /* Tells of memory that objects hold and varve does not see (+ when taken, - when freed). When it

@@ -19,6 +19,7 @@ extern "C" {
 #endif
 
 #define VARVE_API __attribute__((visibility("default")))
+/* Of blocks that nobody but their owner looks into; the collector looks into objects. */
 #define VARVE_MALLOC __attribute__((malloc, warn_unused_result))
 #define VARVE_SIZE(argument) __attribute__((alloc_size(argument)))
 #define VARVE_SIZES(count, size) __attribute__((alloc_size(count, size)))
@@ -43,9 +44,9 @@ VARVE_SIZE(2);
 /* A block whose address is a multiple of `alignment`, a power of two (else NULL with EINVAL). */
 VARVE_API void *varve_aligned_alloc(size_t alignment, size_t size) VARVE_MALLOC VARVE_SIZE(2);
 
-/* Frees a block from any function above, or nothing when it is NULL. Keeps errno. An address
- * outside of varve's memory ends the process with a sentence that says so; anything else that is
- * not a live block surely does in debug mode only (VARVE_DEBUG=1). */
+/* Frees a block from any function above, or nothing when it is NULL. Keeps errno. An address outside
+ * varve's memory ends the process with a sentence; one that is no block, or was freed before, does
+ * so with VARVE_DEBUG=1 and is undefined without. */
 VARVE_API void varve_free(void *block);
 
 /* Bytes that may be used in a live block, at least the requested size; 0 for NULL. */

@@ -4,7 +4,8 @@
  * Questions to a world at rest: none of these functions runs code of the program other than
  * traverse and outer_bytes functions. Results that are objects are new references; lists that a
  * question itself makes are not counted by it. Nothing recurses. The caller is inside the world;
- * an argument that is of another world ends the process. Within a finalizer or callback, objects
+ * an argument that is of another world, or that was freed and whose memory was not used again, ends
+ * the process, in every build. Within a finalizer or callback, objects
  * that are being freed are not there any more. */
 #ifndef VARVE_INSPECT_H
 #define VARVE_INSPECT_H
@@ -44,8 +45,10 @@ VARVE_API int varve_deep_sizeof(varve_object *object, const varve_deep_sizeof_op
 
 /* What would go with the object, if all who hold it let go: the object and all that only it keeps
  * alive. Roots are the objects that the program itself refers to: those with more owners than the
- * world's objects explain, and the immortal ones. -ENOMEM. Cost: looks at the whole world, 100
- * to 400 ns an object. */
+ * world's objects explain, and the immortal ones. The strong half of a weak table's entry counts as
+ * the table's, not as the weak half's, with which it would go: the value of a weak-key dict or of
+ * ephemerons is in the retained size of the table and not in that of the key. -ENOMEM. Cost: looks
+ * at the whole world, 100 to 400 ns an object. */
 VARVE_API int varve_retained_sizeof(varve_object *object, bool requested,
                                     varve_deep_size *out_size);
 
@@ -73,8 +76,8 @@ VARVE_API size_t varve_dominators_largest(const varve_dominators *dominators, si
 /* --- holders --- */
 
 /* The shortest path of references from a root (or from `from` when it is not NULL) to the object:
- * a new list, root first, the object last. The object itself counts as a root only when nothing in
- * the world holds it, since whoever asks has a reference. NULL with ENOENT: there is no path (the
+ * a new list, root first, the object last. The object itself counts as a root only when there is
+ * no other way to it, since whoever asks has a reference. NULL with ENOENT: there is no path (the
  * object is garbage), or ENOMEM. */
 VARVE_API varve_object *varve_path_to(varve_object *object, varve_object *from);
 
@@ -90,15 +93,17 @@ VARVE_API int varve_write_holders(varve_object *object, unsigned depth, size_t m
                                   void *argument);
 
 /* An object in words ("list of 3", "str 'Alice'", "int 30", the name of an instance's class) / how
- * `holder` refers to `child` ("[3]", "['name']", ".left", "key", "class", "item"; "" when it is not
- * known). Writes at most capacity - 1 bytes and a zero byte, and returns how many were written.
- * `capacity` is at least 1. */
+ * `holder` refers to `child` ("[3]", "['name']", ".left", "key", "class", "item"; of a weak table
+ * also "value", when the key has gone, and "weak reference"; "" when it is not known). Writes at
+ * most capacity - 1 bytes and a zero byte, and returns how many were written. `capacity` is at
+ * least 1. */
 VARVE_API size_t varve_describe(const varve_object *object, char *buffer, size_t capacity);
 VARVE_API size_t varve_describe_reference(const varve_object *holder, const varve_object *child,
                                           char *buffer, size_t capacity);
 
-/* The stack that made a live object, a line for each frame, as above; "" when the trace
- * (varve/trace.h) was not on then. */
+/* The stack that made a live object, without what varve itself called, a line for each frame
+ * ("main program.c:12", "main in program", "program+0x1234"), as above; "" when the trace
+ * (varve/trace.h) was not on then. Names are looked up as in varve/snapshot.h. */
 VARVE_API size_t varve_describe_allocation(const varve_object *object, char *buffer,
                                            size_t capacity);
 

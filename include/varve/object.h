@@ -12,11 +12,14 @@
  *
  * Errors. Constructors return NULL and set errno (ENOMEM unless stated). Other functions return 0
  * or a positive answer, or a negative errno. A failed call has changed nothing. Misuse (a count
- * below zero, an object used after it was freed, two threads in one world, and, in audit builds, an
- * object stored in one of another world) ends the process with one sentence that begins with
- * "varve: ". That an object was freed is seen, as long as its memory was not used again, when a
- * reference to it ends or a function wants it to be of a kind; in audit builds also when it is
- * stored, compared, hashed or asked for its type or world, and when a collection comes to it.
+ * below zero, an object or a world used after it was freed, two threads in one world, and, in audit
+ * builds, an object stored in one of another world, weakly or not, or compared with one) ends the
+ * process with one sentence that begins with "varve: ". That an object was freed is seen, as long
+ * as its memory was not used again, when a reference to it ends, a function wants it to be of a
+ * kind, varve/inspect.h is asked about it, or its referrers or referents are asked for; in audit
+ * builds also when it is stored, compared, hashed, asked for its type, kind, world or generation,
+ * tracked or untracked, and when a collection comes to it. That a world was freed is seen when it
+ * is freed again or entered.
  *
  * Threads. A world has one thread inside at a time; see varve_world_enter(). Different worlds are
  * independent: any number of threads, each in its own. */
@@ -192,7 +195,8 @@ typedef struct varve_type_spec {
     int (*traverse)(varve_object *self, varve_visit visit, void *argument);
 
     /* Ends each reference that can be part of a cycle, by varve_clear_reference(). Called for
-     * garbage; the object may be used afterwards by what still refers to it. */
+     * garbage; the object may be used afterwards by what still refers to it. NULL: a cycle of such
+     * objects alone is never freed, and found and counted by each collection, as in CPython. */
     void (*clear)(varve_object *self);
 
     /* Called at most once in an object's life, before it goes, while all that it refers to is
@@ -227,8 +231,9 @@ VARVE_API varve_world *varve_type_world(const varve_type *type);
  * items, too. NULL with ENOMEM. Tracked by the collector when its type has a traverse function.
  * May run an automatic collection before it takes the block. Aligned to 16 bytes if `basic_bytes`
  * is a multiple of 16, as it is of a struct with such members, else to 8. Cost: about 10 ns. */
-VARVE_API varve_object *varve_object_new(varve_type *type) VARVE_MALLOC;
-VARVE_API varve_object *varve_object_new_var(varve_type *type, size_t item_count) VARVE_MALLOC;
+VARVE_API varve_object *varve_object_new(varve_type *type) __attribute__((warn_unused_result));
+VARVE_API varve_object *varve_object_new_var(varve_type *type, size_t item_count)
+    __attribute__((warn_unused_result));
 
 /* --- equality and hash, for all types --- */
 
@@ -237,7 +242,8 @@ VARVE_API varve_object *varve_object_new_var(varve_type *type, size_t item_count
  * equal, even NaN. */
 VARVE_API int varve_equal(varve_object *left, varve_object *right);
 
-/* 0, or -EOPNOTSUPP: the object is unhashable (list, dict, set, or a tuple with one inside). */
+/* 0, or -EOPNOTSUPP: the object is unhashable (list, dict, set, or a tuple with one inside);
+ * -ELOOP: tuples nested more than 100 deep; or a negative errno of a type's function. */
 VARVE_API int varve_hash(varve_object *object, uint64_t *out_hash);
 
 /* --- iteration --- */

@@ -6,8 +6,11 @@
  * in memory of their own and do not appear in each other. Functions return 0 or a negative errno,
  * unless stated otherwise; a snapshot may be read by several threads at a time.
  *
- * Names and lines come from libvarve-symbols.so beside this library; where it is not installed,
- * from the dynamic symbol tables. They are looked up with the first statistics. */
+ * Names and lines come from libvarve-symbols.so: beside this library, where the dynamic loader
+ * finds it, or where it was installed. Without it functions are named from the dynamic symbol
+ * tables, or "program+0x1234". They are looked up with the first statistics of a snapshot; what was
+ * read for that is kept, about 20 MiB, so that only the first look-up in a process takes its time
+ * (50 to 150 ms, most of it for the C library's debug information). */
 #ifndef VARVE_SNAPSHOT_H
 #define VARVE_SNAPSHOT_H
 

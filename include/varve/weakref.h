@@ -102,8 +102,9 @@ VARVE_API int varve_weak_key_dict_next(varve_object *dict, size_t *position, var
                                        varve_object **out_value);
 VARVE_API void varve_weak_key_dict_clear(varve_object *dict);
 
-/* A set of weak references. add: 1 added, 0 was there. discard: 1 or 0. contains: 1 or 0, also for
- * objects that cannot be in it. */
+/* A set of weak references. add: 1 added, 0 was there. discard: 1 or 0. contains: 1 or 0; 0 also
+ * for objects that have no weak references, but -EOPNOTSUPP for unhashable ones if not
+ * `by_identity`. */
 VARVE_API varve_object *varve_weak_set_new(varve_world *world, bool by_identity);
 VARVE_API int varve_weak_set_add(varve_object *set, varve_object *item);
 VARVE_API int varve_weak_set_discard(varve_object *set, varve_object *item);

@@ -62,7 +62,10 @@ static void transfer_process(struct vv_codec *codec, struct vv_capture *capture)
     for (uint32_t index = 0; index < capture->argument_count; index++) {
         vv_codec_u32(codec, &capture->arguments[index]);
     }
-    if (codec->version >= 3) transfer_sums(codec, &capture->sums[VV_DOMAIN_MMAP]);
+    if (codec->version >= 3) {
+        transfer_sums(codec, &capture->sums[VV_DOMAIN_MMAP]);
+        vv_codec_u64(codec, &capture->unrecorded_count);
+    }
     capture->wait_status = (int32_t)wait_status;
 }
 

@@ -31,13 +31,16 @@ const void *vv_capture_encode(struct vv_capture *capture, size_t *out_byte_count
 int vv_capture_decode(const void *bytes, size_t byte_count, struct vv_capture **out,
                       const char **out_sentence);
 
-/* Reads a capture file or a store. Returns 0, or -errno with a sentence in `sentence`, which says
- * what is wrong but not with which file. */
+/* Reads a capture file or a store, or a pipe that brings one. Returns 0, or -errno with a sentence
+ * in `sentence`, which says what is wrong but not with which file. */
 int vv_capture_read_file(const char *path, struct vv_capture **out, char *sentence,
                          size_t sentence_bytes);
 
 /* Writes a file for its owner only, whole or not at all: a new file in the same folder gets the
  * name when it is complete. -EEXIST when there is a file and not `overwrite`; or another -errno. */
 int vv_capture_write_file(const char *path, const void *bytes, size_t byte_count, bool overwrite);
+
+/* Whether a file of this name could be written: 0 or -errno. Leaves nothing behind. */
+int vv_capture_try_file(const char *path);
 
 #endif

@@ -128,9 +128,9 @@ static bool read_process(struct store *store) {
     capture->before_count = header->before_count;
     capture->inherited_bytes = header->inherited_bytes;
     capture->inherited_count = header->inherited_count;
-    capture->full_count = READ(header->full_count);
     capture->lost_count = READ(header->lost_count);
     capture->threadless_count = READ(header->threadless_count);
+    capture->unrecorded_count = READ(header->unrecorded_count);
     capture->incomplete_count = READ(header->incomplete_count);
     return read_command(store);
 }
@@ -321,6 +321,12 @@ static void add(int64_t *sum, int64_t number) {
     *sum = (int64_t)((uint64_t)*sum + (uint64_t)number);
 }
 
+/* Where allocations are counted whose stack found no room. */
+static bool is_full_site(const struct vv_capture *capture, uint32_t site) {
+    uint32_t node = capture->sites[site].node;
+    return node != 0 && capture->locations[capture->nodes[node].location].kind == VV_LOCATION_FULL;
+}
+
 static void add_sums(struct vv_capture *capture, const struct vv_capture_count *count) {
     struct vv_capture_sums *sums = &capture->sums[vv_capture_domain(capture, count)];
     add(&sums->live_bytes, count->live_bytes);
@@ -329,6 +335,7 @@ static void add_sums(struct vv_capture *capture, const struct vv_capture_count *
     add(&sums->peak_count, count->peak_count);
     sums->total_bytes += count->total_bytes;
     sums->total_count += count->total_count;
+    if (is_full_site(capture, count->site)) capture->full_count += count->total_count;
 }
 
 /* False: nothing was ever counted there. */

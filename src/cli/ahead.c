@@ -80,7 +80,7 @@ static int start_thread(struct vv_ahead *ahead) {
     sigset_t all, former;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &former);
-    int error = pthread_create(&ahead->thread, NULL, run, ahead);
+    int error = vv_symbols_start_thread(&ahead->thread, run, ahead);
     pthread_sigmask(SIG_SETMASK, &former, NULL);
     return error;
 }

@@ -50,11 +50,12 @@ int main(int argc, char **argv) {
         print_help(stderr);
         return VV_EXIT_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
         print_help(stdout);
         return flush_output(VV_EXIT_SUCCESS);
     }
-    if (strcmp(argv[1], "--version") == 0) {
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         puts("varve " VARVE_VERSION);
         return flush_output(VV_EXIT_SUCCESS);
     }

@@ -90,6 +90,10 @@ static bool take_value(const struct vv_command *command, const struct vv_option 
     default: break;
     }
     int result = vv_option_number(text, INT64_MAX, option->value);
+    if (option->kind == VV_OPTION_MAYBE_NUMBER && result == 0 && *(uint64_t *)option->value == 0) {
+        fprintf(stderr, "varve %s: --%s cannot be 0.\n", command->name, option->name);
+        return false;
+    }
     if (result == 0) return true;
     fprintf(stderr, "varve %s: --%s %s \"%s\"%s.\n", command->name, option->name,
             result == -ERANGE ? "cannot be as large as" : "needs a number, not", text,
@@ -137,6 +141,19 @@ static bool needs_value(const struct vv_option *option) {
     return option->kind != VV_OPTION_FLAG && option->kind != VV_OPTION_MAYBE_NUMBER;
 }
 
+/* The option without "=". A number behind it is meant for it, and would be run as a program. */
+static bool take_otherwise(const struct vv_command *command, const struct vv_option *option,
+                           const char *next) {
+    uint64_t number;
+    if (next == NULL || vv_option_number(next, INT64_MAX, &number) != 0) {
+        *(uint64_t *)option->value = option->otherwise;
+        return true;
+    }
+    fprintf(stderr, "varve %s: --%s takes its number after \"=\": --%s=%s\n", command->name,
+            option->name, option->name, next);
+    return false;
+}
+
 /* The option at argv[*at], which it moves on to its last word. */
 static bool read_option(const struct vv_command *command, int argc, char **argv, int *at) {
     const char *word = argv[*at];
@@ -166,8 +183,7 @@ static bool read_option(const struct vv_command *command, int argc, char **argv,
         return false;
     }
     if (option->kind == VV_OPTION_MAYBE_NUMBER && equals == NULL) {
-        *(uint64_t *)option->value = option->otherwise;
-        return true;
+        return take_otherwise(command, option, *at + 1 < argc ? argv[*at + 1] : NULL);
     }
     if (!needs_value(option) && option->kind == VV_OPTION_FLAG) {
         return take_value(command, option, NULL);

@@ -11,7 +11,7 @@ enum vv_option_kind {
     VV_OPTION_TEXT,         /* const char * */
     VV_OPTION_NUMBER,       /* uint64_t */
     VV_OPTION_CHOICE,       /* int: the index in `choices` */
-    VV_OPTION_MAYBE_NUMBER, /* uint64_t: --name gives `otherwise`, --name=N gives N */
+    VV_OPTION_MAYBE_NUMBER, /* uint64_t: --name gives `otherwise`, --name=N gives N > 0 */
 };
 
 struct vv_option {

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/program.h"
 
+#include "base/bits.h"
 #include "cli/commands.h"
+#include "os/signals.h"
+#include "report/text.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <gelf.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,11 +72,58 @@ static bool has_interpreter(int descriptor, const Elf64_Ehdr *header) {
     return false;
 }
 
+/* The loader has no interpreter, but heeds LD_PRELOAD when it is run as a program. */
+static bool is_loader(int descriptor) {
+    struct stat status, loader;
+    return fstat(descriptor, &status) == 0 && stat("/lib64/ld-linux-x86-64.so.2", &loader) == 0 &&
+           status.st_dev == loader.st_dev && status.st_ino == loader.st_ino;
+}
+
+static bool is_sanitizer(const char *library) {
+    static const char *const names[] = {"libasan.so", "libhwasan.so", "liblsan.so", "libtsan.so"};
+    for (unsigned index = 0; index < VV_ARRAY_COUNT(names); index++) {
+        if (strncmp(library, names[index], strlen(names[index])) == 0) return true;
+    }
+    return false;
+}
+
+static bool needs_sanitizer(Elf *elf, Elf_Scn *section) {
+    GElf_Shdr header;
+    GElf_Dyn entry;
+    Elf_Data *data = elf_getdata(section, NULL);
+    if (data == NULL || gelf_getshdr(section, &header) == NULL) return false;
+    for (int index = 0; gelf_getdyn(data, index, &entry) != NULL; index++) {
+        const char *library =
+            entry.d_tag == DT_NEEDED ? elf_strptr(elf, header.sh_link, entry.d_un.d_val) : NULL;
+        if (library != NULL && is_sanitizer(library)) return true;
+    }
+    return false;
+}
+
+/* Whether the program brings a malloc that must be the first to be loaded. */
+static bool has_sanitizer(int descriptor) {
+    elf_version(EV_CURRENT);
+    Elf *elf = elf_begin(descriptor, ELF_C_READ_MMAP, NULL);
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+    bool found = false;
+    while (!found && (section = elf_nextscn(elf, section)) != NULL) {
+        found = gelf_getshdr(section, &header) != NULL && header.sh_type == SHT_DYNAMIC &&
+                needs_sanitizer(elf, section);
+    }
+    elf_end(elf);
+    return found;
+}
+
 static int check_elf(const char *path, int descriptor, const Elf64_Ehdr *header) {
     if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != EM_X86_64) {
         return refuse(path, "it is not a 64-bit x86 program");
     }
-    if (!has_interpreter(descriptor, header)) {
+    if (has_sanitizer(descriptor)) {
+        return refuse(path, "it is built with a sanitizer, which has a malloc of its own; build it "
+                            "without -fsanitize");
+    }
+    if (!has_interpreter(descriptor, header) && !is_loader(descriptor)) {
         return refuse(path, "it is statically linked, so no library can be loaded into it; link "
                             "it with -lvarve-malloc instead");
     }
@@ -88,7 +138,7 @@ static int check_script(const char *path, char *line) {
     interpreter[strcspn(interpreter, " \t\n")] = '\0';
     if (!is_executable_file(interpreter)) {
         fprintf(stderr, "varve: cannot execute %s: its interpreter \"%s\" is not there\n", path,
-                interpreter);
+                vv_plain_text(interpreter, interpreter, strlen(interpreter) + 1));
         return VV_EXIT_NO_EXEC;
     }
     return check_file(interpreter, true);
@@ -182,17 +232,27 @@ void vv_library_preload(const char *library) {
 
 static volatile pid_t running;
 
-static void pass_on(int number) {
-    if (running > 0) kill(running, number);
+/* What a terminal sends, it sends to the program, too. */
+static bool comes_from_terminal(int number, const siginfo_t *information) {
+    bool is_of_terminals = number == SIGINT || number == SIGQUIT || number == SIGWINCH;
+    return is_of_terminals && information->si_code > 0;
 }
 
+static void pass_on(int number, siginfo_t *information, void *context) {
+    (void)context;
+    if (running > 0 && !comes_from_terminal(number, information)) kill(running, number);
+}
+
+/* Who no longer reads the summary shall not end varve: there are captures to write. */
 static void mind_signals(void) {
-    struct sigaction passing = {.sa_handler = pass_on, .sa_flags = SA_RESTART};
+    static const int passed[] = {SIGTERM, SIGHUP,  SIGINT,  SIGQUIT,
+                                 SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH};
+    struct sigaction passing = {.sa_sigaction = pass_on, .sa_flags = SA_RESTART | SA_SIGINFO};
     struct sigaction ignoring = {.sa_handler = SIG_IGN};
-    sigaction(SIGTERM, &passing, NULL);
-    sigaction(SIGHUP, &passing, NULL);
-    sigaction(SIGINT, &ignoring, NULL);
-    sigaction(SIGQUIT, &ignoring, NULL);
+    for (unsigned index = 0; index < VV_ARRAY_COUNT(passed); index++) {
+        sigaction(passed[index], &passing, NULL);
+    }
+    sigaction(SIGPIPE, &ignoring, NULL);
 }
 
 /* A script without #! in its first line is the shell's, as execvp() has it. */
@@ -211,13 +271,16 @@ pid_t vv_program_start(const char *path, char **argv, void (*prepare)(void *argu
                        void *argument) {
     int report[2]; /* closed by exec, or brings its errno */
     int error;
+    sigset_t former;
     if (pipe2(report, O_CLOEXEC) != 0) {
         perror("varve: cannot make a pipe");
         return -1;
     }
     fflush(NULL);
+    vv_signals_block(&former); /* until varve is ready to pass them on */
     pid_t process = fork();
     if (process == 0) {
+        vv_signals_restore(&former);
         prepare(argument);
         execv(path, argv);
         error = errno;
@@ -228,6 +291,7 @@ pid_t vv_program_start(const char *path, char **argv, void (*prepare)(void *argu
     }
     running = process;
     mind_signals();
+    vv_signals_restore(&former);
     close(report[1]);
     if (process < 0) {
         perror("varve: cannot start a process");

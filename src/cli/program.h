@@ -20,8 +20,8 @@ bool vv_library_find(char path[VV_PATH_BYTES]);
 void vv_library_preload(const char *library);
 
 /* Starts the program; `prepare(argument)` is called in its process before. The child's number, or
- * -1 after a sentence. While it runs, signals of the terminal are left to it, and SIGTERM and
- * SIGHUP are passed on. */
+ * -1 after a sentence. While it runs, signals of the terminal are left to it, and SIGTERM, SIGHUP,
+ * SIGUSR1, SIGUSR2, SIGALRM, and SIGINT, SIGQUIT and SIGWINCH of other processes are passed on. */
 pid_t vv_program_start(const char *path, char **argv, void (*prepare)(void *argument),
                        void *argument);
 

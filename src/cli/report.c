@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "report/json.h"
+#include "report/processes.h"
 #include "report/sizes.h"
 #include "report/text.h"
 
@@ -76,13 +77,29 @@ static int no_memory(void) {
 
 /* --- report --- */
 
+/* What the view is of: at the peak of a process, only one of its programs was there. */
+static unsigned take_captures(const struct settings *settings, const struct vv_loaded *loaded,
+                              const struct vv_capture **taken) {
+    unsigned count = 0;
+    for (unsigned index = 0; index < loaded->count; index++) {
+        if (settings->view == VV_VIEW_PEAK &&
+            !vv_holds_peak(loaded, index, (enum vv_domain)settings->domain)) {
+            continue;
+        }
+        taken[count++] = loaded->captures[index];
+    }
+    return count;
+}
+
 static int print_report(const struct settings *settings, const struct vv_loaded *loaded) {
     struct vv_grouping grouping = grouping_of(settings);
     struct vv_scratch *scratch = vv_scratch_new();
     struct vv_groups groups;
-    if (scratch == NULL ||
-        vv_group(&grouping, (const struct vv_capture *const *)loaded->captures, loaded->count,
-                 scratch, &groups) < 0 ||
+    const struct vv_capture **captures =
+        scratch != NULL ? vv_scratch_take_array(scratch, loaded->count, sizeof *captures) : NULL;
+    if (captures == NULL ||
+        vv_group(&grouping, captures, take_captures(settings, loaded, captures), scratch, &groups) <
+            0 ||
         vv_group_stacks(&grouping, &groups, settings->top, scratch) < 0) {
         vv_scratch_free(scratch);
         return no_memory();

@@ -47,6 +47,8 @@ struct run {
 
     struct vv_symbols *symbols; /* own */
     unsigned written_count;
+    unsigned process_count; /* whose captures these are */
+    unsigned last_process;  /* the last of them */
     unsigned running_count;
     bool failed; /* a capture could not be written */
     char main_path[VV_PATH_BYTES];
@@ -114,7 +116,7 @@ static void safe_name(const char *program, char name[64]) {
     size_t length = 0;
     for (; program[length] != '\0' && length < 63; length++) {
         char letter = program[length];
-        name[length] = letter == '/' || letter < ' ' ? '_' : letter;
+        name[length] = letter == '/' || letter < ' ' || letter == 0x7f ? '_' : letter;
     }
     if (length == 0) name[length++] = '_';
     name[length] = '\0';
@@ -172,6 +174,12 @@ static void keep_biggest(struct run *run, struct vv_capture *capture, const char
     snprintf(run->biggest_path, sizeof run->biggest_path, "%s", path);
 }
 
+/* Stores come in the order of processes. */
+static void note_written(struct run *run, const struct vv_store_name *store) {
+    if (run->written_count++ == 0 || store->process != run->last_process) run->process_count++;
+    run->last_process = store->process;
+}
+
 /* Makes a capture of a store and removes the store. */
 static void convert(struct run *run, const struct vv_store_name *store) {
     char store_path[VV_STORE_PATH_BYTES], path[VV_PATH_BYTES], sentence[256];
@@ -203,7 +211,7 @@ static void convert(struct run *run, const struct vv_store_name *store) {
         return;
     }
     unlink(store_path);
-    run->written_count++;
+    note_written(run, store);
     if (is_main(run, store)) snprintf(run->main_path, sizeof run->main_path, "%s", path);
     keep_biggest(run, capture, path);
 }
@@ -256,14 +264,16 @@ static void print_summary(const struct run *run) {
     }
     vv_print_losses(stderr, &loaded);
     if (run->written_count > 1) {
-        fprintf(stderr, "\nvarve: %u processes were recorded; this was the biggest of them\n",
+        fprintf(stderr, "\nvarve: %u process%s recorded, in %u captures; this is the biggest\n",
+                run->process_count, run->process_count == 1 ? " was" : "es were",
                 run->written_count);
     }
-    fprintf(stderr, "\nvarve: more with: varve report %s\n", run->biggest_path);
+    fprintf(stderr, "\nvarve: more with: varve report %s", run->biggest_path[0] == '-' ? "./" : "");
+    vv_print_word(stderr, run->biggest_path);
+    fputc('\n', stderr);
 }
 
 static int finish(struct run *run) {
-    int code = vv_exit_code(run->status);
     struct vv_stores stores;
     int error = vv_stores_list(run->folder, &stores);
     if (error == 0 && run->symbols == NULL) error = -ENOMEM;
@@ -276,41 +286,31 @@ static int finish(struct run *run) {
         return VV_EXIT_OWN;
     }
     if (stores.count == 0) {
-        fprintf(stderr, "varve: the program left no trace: it may have cleared LD_PRELOAD from the "
-                        "environment, or not use the C library\n");
+        fprintf(stderr, "varve: the program left no trace; unless it said why, it may have cleared "
+                        "LD_PRELOAD from the environment, or not use the C library\n");
         remove_folder(run->folder);
-        return code != 0 ? code : VV_EXIT_OWN;
+        return VV_EXIT_OWN;
     }
     convert_all(run, &stores);
     vv_stores_free(&stores);
+    if (!run->failed) remove_folder(run->folder);
     if (!run->quiet) print_summary(run);
     if (run->running_count > 0) {
-        fprintf(stderr,
-                "varve: %u processes of the run are still running; their captures end "
-                "here\n",
-                run->running_count);
+        bool is_one = run->running_count == 1;
+        fprintf(stderr, "varve: %u process%s of the run %s still running; %s end%s here\n",
+                run->running_count, is_one ? "" : "es", is_one ? "is" : "are",
+                is_one ? "its capture" : "their captures", is_one ? "s" : "");
     }
     vv_capture_free(run->biggest);
-    if (!run->failed) remove_folder(run->folder);
-    return run->failed && code == 0 ? VV_EXIT_OWN : code;
+    return run->failed ? VV_EXIT_OWN : vv_exit_code(run->status);
 }
 
 /* --- the command --- */
 
-/* Before anything runs: a long run must not end with "the file exists". */
-static bool output_is_possible(const struct run *run) {
-    char folder[VV_PATH_BYTES];
-    snprintf(folder, sizeof folder, "%s", run->output != NULL ? run->output : "./x");
-    char *slash = strrchr(folder, '/');
-    if (slash == folder) slash++;
-    if (slash != NULL) *slash = '\0';
-    if (access(slash != NULL ? folder : ".", W_OK | X_OK) != 0) {
-        fprintf(stderr, "varve: cannot write captures to the folder %s: %s\n",
-                slash != NULL ? folder : ".", strerror(errno));
-        return false;
-    }
+/* Nobody else's file is in the way of the capture. */
+static bool output_is_free(const struct run *run) {
     struct stat status;
-    if (run->output == NULL || lstat(run->output, &status) != 0) return true;
+    if (lstat(run->output, &status) != 0) return true;
     if (!S_ISREG(status.st_mode)) {
         fprintf(stderr, "varve: %s is not a regular file; give another name with -o\n",
                 run->output);
@@ -319,6 +319,20 @@ static bool output_is_possible(const struct run *run) {
     if (run->overwrite) return true;
     fprintf(stderr, "varve: %s exists already; give another name with -o, or -f to overwrite it\n",
             run->output);
+    return false;
+}
+
+/* Before anything runs: a long run must not end with "the file exists". */
+static bool output_is_possible(const struct run *run) {
+    if (run->output != NULL && (run->output[0] == '\0' || strcmp(run->output, "-") == 0)) {
+        fprintf(stderr, "varve: -o needs a file's name, not \"%s\"\n", run->output);
+        return false;
+    }
+    if (run->output != NULL && !output_is_free(run)) return false;
+    int error = vv_capture_try_file(run->output != NULL ? run->output : "capture.varve");
+    if (error == 0) return true;
+    fprintf(stderr, "varve: cannot write %s: %s\n",
+            run->output != NULL ? run->output : "captures to the current folder", strerror(-error));
     return false;
 }
 

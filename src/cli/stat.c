@@ -3,8 +3,13 @@
 #include "cli/options.h"
 #include "cli/program.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct stat_settings {
     const char *output;
@@ -12,6 +17,18 @@ struct stat_settings {
 };
 
 static char library[VV_PATH_BYTES];
+
+/* Before anything runs. An existing file is appended to. */
+static bool output_is_possible(const char *output) {
+    if (output == NULL) return true;
+    int descriptor = open(output, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (descriptor < 0) {
+        fprintf(stderr, "varve: cannot write the account to %s: %s\n", output, strerror(errno));
+        return false;
+    }
+    close(descriptor);
+    return true;
+}
 
 static void prepare(void *argument) {
     const struct stat_settings *settings = argument;
@@ -42,6 +59,13 @@ int vv_command_stat(int argc, char **argv) {
     int code = vv_program_find(argv[program], path);
     if (code != 0) return code;
     if (!vv_library_find(library)) return VV_EXIT_OWN;
+    if (!output_is_possible(settings.output)) return VV_EXIT_USAGE;
     pid_t process = vv_program_start(path, argv + program, prepare, &settings);
-    return process < 0 ? VV_EXIT_NO_EXEC : vv_exit_code(vv_program_wait(process));
+    if (process < 0) return VV_EXIT_NO_EXEC;
+    int status = vv_program_wait(process);
+    if (WIFSIGNALED(status)) {
+        fprintf(stderr, "varve: %s was ended by signal %d (%s), so it gave no account\n",
+                argv[program], WTERMSIG(status), strsignal(WTERMSIG(status)));
+    }
+    return vv_exit_code(status);
 }

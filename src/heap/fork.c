@@ -5,6 +5,7 @@
 #include "heap/hooks.h"
 #include "heap/huge.h"
 #include "heap/meta.h"
+#include "heap/process.h"
 #include "heap/thread.h"
 
 #include <pthread.h>
@@ -32,6 +33,7 @@ static void after_in_child(void) {
     vv_lock_reset(&vv_huge_lock);
     if (vv_hooks != NULL) vv_hooks->after_fork_in_child();
     vv_threads_after_fork_in_child();
+    vv_process_after_fork_in_child();
 }
 
 void vv_fork_watch(void) {

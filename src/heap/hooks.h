@@ -56,7 +56,8 @@ struct vv_hooks {
      * not; 0: nothing is recorded. Not inside an operation, too. */
     uint64_t (*session)(void);
 
-    /* Appends the stack of a site to a report, a line for each frame. */
+    /* Appends the stack of a site to a sentence about misuse, a line for each frame; without the
+     * names of lines, which would take malloc. */
     void (*describe_site)(uint32_t site, struct vv_text *text);
 
     /* Around fork(), with the registry and all heaps locked. Not inside an operation. */

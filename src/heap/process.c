@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,6 +27,8 @@ static _Atomic bool initialised; /* release after init, acquire before use */
 static pthread_key_t thread_key;
 static bool stats_at_exit;
 static bool stats_as_json;
+static pid_t process_id;   /* whose memory this is: not the caller's after vfork() */
+static _Atomic bool ended; /* its account was given */
 
 /* --- options --- */
 
@@ -80,6 +83,7 @@ static bool init_locked(void) {
     if (vv_region_arena_count() == 0 && !vv_region_init()) return false;
     if (pthread_key_create(&thread_key, vv_thread_end) != 0) return false;
     vv_arenas_init();
+    process_id = getpid();
     read_options();
     if (vv_hooks != NULL) vv_hooks->process_started();
     return true;
@@ -105,42 +109,78 @@ void vv_process_watch_thread_end(struct vv_thread *thread) {
     pthread_setspecific(thread_key, thread);
 }
 
+static void end(void);
+
 /* pthread_atfork() may allocate, so it waits until the program's constructors run. */
 __attribute__((constructor)) static void process_constructed(void) {
     vv_fork_watch();
     bool is_wanted = vv_hooks != NULL && vv_hooks->wants_process();
-    if (is_wanted || vv_environment("VARVE_STATS") != NULL) vv_process_init();
+    if (!is_wanted && vv_environment("VARVE_STATS") == NULL) return;
+    vv_process_init();
+    at_quick_exit(end);
 }
 
 /* --- end --- */
 
+struct account {
+    const char *path; /* NULL: stderr */
+    int descriptor;
+    bool failed;
+};
+
 static void write_stats(const char *text, size_t length, void *argument) {
-    const int *descriptor = argument;
-    vv_write_all(*descriptor, text, length);
+    struct account *account = argument;
+    if (!vv_write_all(account->descriptor, text, length)) account->failed = true;
 }
 
 /* Where VARVE_STATS_FILE says, at its end, so that several processes can write; or stderr. */
-static int open_stats_file(void) {
-    const char *path = vv_environment("VARVE_STATS_FILE");
-    if (path == NULL) return STDERR_FILENO;
-    int descriptor =
-        open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
-    if (descriptor >= 0) return descriptor;
-    complain("VARVE_STATS_FILE", path, "it cannot be written to");
-    return STDERR_FILENO;
+static struct account open_account(void) {
+    struct account account = {vv_environment("VARVE_STATS_FILE"), STDERR_FILENO, false};
+    if (account.path == NULL) return account;
+    account.descriptor = open(account.path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC,
+                              S_IRUSR | S_IWUSR);
+    account.failed = account.descriptor < 0;
+    return account;
+}
+
+static void write_account(const varve_heap_stats_data *stats, struct account *account) {
+    if (stats_as_json) {
+        vv_heap_stats_write_json(stats, write_stats, account);
+    } else {
+        varve_heap_stats_write(stats, write_stats, account);
+    }
+}
+
+static void give_account(void) {
+    static varve_heap_stats_data stats;
+    varve_heap_stats(&stats);
+    struct account account = open_account();
+    if (!account.failed) write_account(&stats, &account);
+    if (account.path == NULL) return;
+    if (account.descriptor >= 0) close(account.descriptor);
+    if (!account.failed) return;
+    complain("VARVE_STATS_FILE", account.path, "it cannot be written to; the account is here");
+    account.descriptor = STDERR_FILENO;
+    write_account(&stats, &account);
+}
+
+static void end(void) {
+    if (!atomic_load_explicit(&initialised, memory_order_acquire)) return;
+    if (atomic_exchange_explicit(&ended, true, memory_order_relaxed)) return;
+    if (vv_hooks != NULL) vv_hooks->process_ended();
+    if (stats_at_exit) give_account();
 }
 
 __attribute__((destructor)) static void process_ended(void) {
-    if (!atomic_load_explicit(&initialised, memory_order_acquire)) return;
-    if (vv_hooks != NULL) vv_hooks->process_ended();
-    if (!stats_at_exit) return;
-    static varve_heap_stats_data stats;
-    varve_heap_stats(&stats);
-    int descriptor = open_stats_file();
-    if (stats_as_json) {
-        vv_heap_stats_write_json(&stats, write_stats, &descriptor);
-    } else {
-        varve_heap_stats_write(&stats, write_stats, &descriptor);
-    }
-    if (descriptor != STDERR_FILENO) close(descriptor);
+    end();
+}
+
+/* A handler that interrupts the allocator cannot look into it, and a child made by vfork() ends
+ * without the memory that it borrowed. */
+void vv_process_exits(void) {
+    if (vv_local.busy == 0 && process_id == getpid()) end();
+}
+
+void vv_process_after_fork_in_child(void) {
+    process_id = getpid();
 }

@@ -17,4 +17,10 @@ void vv_process_watch_thread_end(struct vv_thread *thread);
 /* Tears a thread's state down (thread.c). */
 void vv_thread_end(void *thread);
 
+/* In a child made by fork(). */
+void vv_process_after_fork_in_child(void);
+
+/* The process is about to end by _exit(). */
+void vv_process_exits(void);
+
 #endif

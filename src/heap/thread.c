@@ -282,15 +282,23 @@ static void visit_heaps_locked(void (*visit)(struct vv_heap *heap, void *argumen
 
 #define WAIT_LIMIT_NS ((uint64_t)100 * 1000 * 1000)
 
-/* `busy` is the other thread's own; the barrier makes what it wrote visible. */
-static bool others_are_outside_locked(void) {
+static uint64_t last_wait; /* registry lock */
+
+/* Whether each other thread has been outside since that wait began; not all need be at one time. */
+static bool others_were_outside(uint64_t wait) {
+    bool all = true;
+    lock_registry();
     for (struct vv_thread *thread = threads; thread != NULL; thread = thread->next) {
         const struct vv_local *local = thread->local;
-        if (local != &vv_local && __atomic_load_n(&local->busy, __ATOMIC_RELAXED) != 0) {
-            return false;
+        if (local == &vv_local || thread->outside_at >= wait) continue;
+        if (__atomic_load_n(&local->busy, __ATOMIC_ACQUIRE) == 0) {
+            thread->outside_at = last_wait;
+        } else {
+            all = false;
         }
     }
-    return true;
+    unlock_registry();
+    return all;
 }
 
 /* The expedited command interrupts the other threads and takes microseconds; without it the kernel
@@ -306,17 +314,26 @@ static void barrier_in_all_threads(void) {
     errno = saved_errno;
 }
 
+#define LOOKS_BETWEEN_YIELDS 64
+
+/* After the barrier, whoever is outside will see what the caller has written, and whoever has not
+ * seen it is known to be inside: `busy` is written before anything else is read. */
 bool vv_threads_wait_for_others(void) {
     uint64_t limit_ns = vv_clock_ns() + WAIT_LIMIT_NS;
-    bool outside = false;
-    while (!outside && vv_clock_ns() < limit_ns) {
-        barrier_in_all_threads();
-        lock_registry();
-        outside = others_are_outside_locked();
-        unlock_registry();
-        if (!outside) sched_yield();
+    barrier_in_all_threads();
+    lock_registry();
+    uint64_t wait = ++last_wait;
+    unlock_registry();
+    for (unsigned looks = 1; !others_were_outside(wait); looks++) {
+        if (looks % LOOKS_BETWEEN_YIELDS != 0) {
+            __builtin_ia32_pause();
+        } else if (vv_clock_ns() < limit_ns) {
+            sched_yield();
+        } else {
+            return false;
+        }
     }
-    return outside;
+    return true;
 }
 
 /* --- fork --- */

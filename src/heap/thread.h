@@ -43,6 +43,7 @@ struct vv_thread {
     uint64_t id;                          /* const while attached: the kernel's thread number */
     struct vv_thread *next;               /* registry lock */
     struct vv_thread *previous;           /* registry lock */
+    uint64_t outside_at;                  /* registry lock: the last wait that saw it outside */
     void *trace;                          /* the trace layer's; NULL until it wants one */
 };
 

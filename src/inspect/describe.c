@@ -3,6 +3,8 @@
 
 #include "object/layout.h"
 #include "object/traced.h"
+#include "object/weak_table.h"
+#include "snapshot/names.h"
 #include "varve/inspect.h"
 
 #include <string.h>
@@ -81,25 +83,53 @@ static bool add_index(struct vv_text *text, varve_object *const *items, size_t c
     return false;
 }
 
+/* As what is found by a key. */
+static void add_key(struct vv_text *text, const varve_object *key) {
+    vv_text_add(text, "[");
+    if (key->type_index == VV_TYPE_STR) {
+        add_str(text, (const struct vv_str *)key);
+    } else {
+        vv_describe_object(text, key);
+    }
+    vv_text_add(text, "]");
+}
+
 static void add_entry(struct vv_text *text, const struct vv_table *table,
                       const varve_object *child) {
     for (uint32_t index = 0; index < table->entry_count; index++) {
         const struct vv_entry *entry = &table->entries[index];
         if (entry->key == NULL) continue;
         if (entry->value == child) {
-            vv_text_add(text, "[");
-            if (entry->key->type_index == VV_TYPE_STR) {
-                add_str(text, (const struct vv_str *)entry->key);
-            } else {
-                vv_describe_object(text, entry->key);
-            }
-            vv_text_add(text, "]");
+            add_key(text, entry->key);
             return;
         }
         if (entry->key == child) {
             vv_text_add(text, "key");
             return;
         }
+    }
+}
+
+/* The strong half of an entry is the key of a value dict, else the value. */
+static void add_weak_entry(struct vv_text *text, const struct vv_weak_table *table,
+                           const varve_object *child) {
+    for (uint32_t place = 0; place < table->entry_count; place++) {
+        const struct vv_weak_entry *entry = &table->entries[place];
+        if (entry->member == NULL) continue;
+        if (child == &entry->member->head) {
+            vv_text_add(text, "weak reference");
+            return;
+        }
+        if (child != entry->other) continue;
+        const varve_object *key = entry->member->object;
+        if (table->head.type_index == VV_TYPE_WEAK_VALUE_DICT) {
+            vv_text_add(text, "key");
+        } else if (key != NULL) {
+            add_key(text, key);
+        } else {
+            vv_text_add(text, "value");
+        }
+        return;
     }
 }
 
@@ -137,7 +167,9 @@ void vv_describe_reference(struct vv_text *text, const varve_object *holder,
     case VV_TYPE_DICT: add_entry(text, &((const struct vv_dict *)holder)->table, child); return;
     case VV_TYPE_SET: vv_text_add(text, "item"); return;
     default:
-        if (vv_instance_class(holder) != NULL)
+        if (vv_is_weak_table(holder))
+            add_weak_entry(text, (const struct vv_weak_table *)holder, child);
+        else if (vv_instance_class(holder) != NULL)
             add_attribute(text, (const struct vv_instance *)holder, child);
         return;
     }
@@ -151,6 +183,7 @@ static size_t end(struct vv_text *text) {
 }
 
 size_t varve_describe(const varve_object *object, char *buffer, size_t capacity) {
+    vv_object_check_live(object);
     struct vv_text text = vv_text_in(buffer, capacity);
     vv_describe_object(&text, object);
     return end(&text);
@@ -158,14 +191,17 @@ size_t varve_describe(const varve_object *object, char *buffer, size_t capacity)
 
 size_t varve_describe_reference(const varve_object *holder, const varve_object *child, char *buffer,
                                 size_t capacity) {
+    vv_object_check_live(holder);
+    vv_object_check_live(child);
     struct vv_text text = vv_text_in(buffer, capacity);
     vv_describe_reference(&text, holder, child);
     return end(&text);
 }
 
 size_t varve_describe_allocation(const varve_object *object, char *buffer, size_t capacity) {
+    vv_object_check_live(object);
     struct vv_text text = vv_text_in(buffer, capacity);
     uint32_t site = vv_object_site(object);
-    if (site > VV_SITE_UNKNOWN) vv_hooks->describe_site(site, &text);
+    if (site > VV_SITE_UNKNOWN) vv_names_describe_site(site, &text);
     return end(&text);
 }

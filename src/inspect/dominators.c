@@ -247,7 +247,7 @@ static void sum_what_only_it_holds(const struct vv_graph *graph, uint32_t node, 
  * without a tree. */
 int varve_retained_sizeof(varve_object *object, bool requested, varve_deep_size *out_size) {
     struct vv_graph graph;
-    varve_world *world = vv_object_pool_of(object)->world;
+    varve_world *world = vv_world_of_live(object);
     int result = vv_graph_init(&graph, world, /* with_back_edges */ false);
     if (result < 0) return result;
     uint32_t *queue = vv_graph_array(&graph, graph.node_count);

@@ -38,7 +38,8 @@ static int number_nodes(struct vv_graph *graph) {
 
 static int note_object(varve_object *object, void *argument) {
     struct vv_graph *graph = argument;
-    graph->objects[vv_graph_node(graph, object)] = object;
+    const struct vv_object_pool *pool = vv_object_pool_of(object);
+    graph->objects[graph->first_nodes[pool->pool_index] + vv_object_index(pool, object)] = object;
     return 0;
 }
 

@@ -33,8 +33,9 @@ struct vv_graph {
 int vv_graph_init(struct vv_graph *graph, varve_world *world, bool with_back_edges);
 void vv_graph_done(struct vv_graph *graph);
 
-/* The object is of the world: else fatal. */
+/* The object is live and of the world: else fatal. */
 static inline uint32_t vv_graph_node(const struct vv_graph *graph, const varve_object *object) {
+    vv_object_check_live(object);
     const struct vv_object_pool *pool = vv_object_pool_of(object);
     vv_check(pool->world == graph->world, "varve: a world was asked about an object of another");
     return graph->first_nodes[pool->pool_index] + vv_object_index(pool, object);

@@ -135,7 +135,7 @@ int varve_write_holders(varve_object *object, unsigned depth, size_t max_objects
                         void (*write)(const char *text, size_t length, void *argument),
                         void *argument) {
     struct picture picture = {.write = write, .argument = argument};
-    varve_world *world = vv_object_pool_of(object)->world;
+    varve_world *world = vv_world_of_live(object);
     int result = vv_graph_init(&picture.graph, world, /* with_back_edges */ true);
     if (result < 0) return result;
     picture.queue = vv_graph_array(&picture.graph, picture.graph.node_count);

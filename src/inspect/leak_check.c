@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "heap/debug.h"
 #include "inspect/trend.h"
+#include "inspect/types.h"
 #include "varve/gc.h"
 #include "varve/inspect.h"
 #include "varve/leak.h"
@@ -61,10 +62,12 @@ static void measure(struct check *check, unsigned index) {
     check->series.objects[index] = (int64_t)counts.live_objects;
 }
 
-/* A count of types, moved into scratch memory so that it is not among what is measured. */
+/* A count of types, in bytes as the trace counts them if there is one, moved into scratch memory so
+ * that it is not among what is measured. */
 static int count_types(struct check *check, struct moment *moment) {
     varve_type_count *counts;
-    int result = varve_count_by_type(check->options.world, &counts, &moment->type_count);
+    int result = vv_count_by_type(check->options.world, /* requested */ check->is_traced, &counts,
+                                  &moment->type_count);
     if (result < 0) return result;
     moment->types =
         vv_scratch_take_array(check->scratch, moment->type_count + 1, sizeof *moment->types);

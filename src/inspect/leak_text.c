@@ -77,6 +77,7 @@ void varve_leak_report_write(const varve_leak_report *report,
                              void *argument) {
     struct out out = {.write = write, .argument = argument};
     send_verdict(&out, report);
-    send_rows(&out, "", " blocks\n", report->sites, report->site_count);
+    const char *unit = report->objects_per_iteration != 0 ? " blocks or objects\n" : " blocks\n";
+    send_rows(&out, "", unit, report->sites, report->site_count);
     send_rows(&out, "type ", " objects\n", report->types, report->type_count);
 }

@@ -66,8 +66,8 @@ static void drop_arrays(struct shortest *search) {
     vv_world_release(search->graph.world, search->parents);
 }
 
-/* Distances from the roots. The object asked about is one only when nothing else holds it: whoever
- * asks has a reference, too. False: there is no way to it. */
+/* Distances from the roots. The object asked about is one only when there is no other way to it:
+ * whoever asks has a reference, too. False: there is no way to it. */
 static bool search_to(struct shortest *search, uint32_t node, uint32_t from) {
     struct vv_search wanted = {.from = from, .ignored = node, .avoided = VV_NO_NODE};
     vv_graph_search(&search->graph, &wanted, search->queue, search->distances, search->parents);
@@ -77,7 +77,7 @@ static bool search_to(struct shortest *search, uint32_t node, uint32_t from) {
 
 varve_object *varve_path_to(varve_object *object, varve_object *from) {
     struct shortest search = {.queue = NULL};
-    varve_world *world = vv_object_pool_of(object)->world;
+    varve_world *world = vv_world_of_live(object);
     if (vv_graph_init(&search.graph, world, /* with_back_edges */ false) < 0) {
         return no_result(ENOMEM);
     }
@@ -273,7 +273,7 @@ static int search_many(struct many *many, varve_object *object, varve_object *fr
 
 varve_object *varve_paths_to(varve_object *object, varve_object *from, size_t max_count) {
     struct many many = {.part_count = 0};
-    varve_world *world = vv_object_pool_of(object)->world;
+    varve_world *world = vv_world_of_live(object);
     if (vv_graph_init(&many.search.graph, world, /* with_back_edges */ true) < 0) {
         return no_result(ENOMEM);
     }

@@ -12,14 +12,17 @@
 #include "varve/leak.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <unistd.h>
 
 struct varve_profile {
     struct vv_scratch *scratch; /* own: the profile lies in it */
     const char *name;
     unsigned top_count;
-    uint64_t thread_id; /* 0: all threads */
+    uint64_t thread_id;   /* 0: all threads */
+    uint64_t began_in_id; /* the thread */
     uint64_t started_ns;
+    uint64_t excluded_ns;   /* profiles lock: what stretches within it took to begin and end */
     varve_snapshot *before; /* own */
     size_t begin_bytes;     /* live then */
     size_t begin_peak_bytes;
@@ -62,6 +65,34 @@ static int open_locked(varve_profile *profile) {
     return 0;
 }
 
+/* What a stretch takes to begin or to end is no work of those around it in the same thread. */
+static void exclude_since(uint64_t since_ns) {
+    uint64_t thread_id = (uint64_t)gettid();
+    vv_lock(&profiles_lock);
+    uint64_t elapsed_ns = vv_clock_ns() - since_ns;
+    for (varve_profile *profile = open_profiles; profile != NULL; profile = profile->next) {
+        if (profile->began_in_id == thread_id) profile->excluded_ns += elapsed_ns;
+    }
+    vv_unlock(&profiles_lock);
+}
+
+/* A child made by fork() has the profiles that were open, and nobody else inside. */
+static void before_fork(void) {
+    vv_lock(&profiles_lock);
+}
+
+static void after_fork_in_parent(void) {
+    vv_unlock(&profiles_lock);
+}
+
+static void after_fork_in_child(void) {
+    vv_lock_reset(&profiles_lock);
+}
+
+static void watch_forks(void) {
+    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
 static void close_locked(varve_profile *profile) {
     varve_profile **link = &open_profiles;
     while (*link != profile) link = &(*link)->next;
@@ -80,6 +111,9 @@ static void free_profile(varve_profile *profile) {
 }
 
 varve_profile *varve_profile_begin(const char *name, unsigned top_count, unsigned flags) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    uint64_t entered_ns = vv_clock_ns();
+    pthread_once(&once, watch_forks);
     struct vv_scratch *scratch = vv_scratch_new();
     varve_profile *profile = scratch != NULL ? vv_scratch_take(scratch, sizeof *profile) : NULL;
     if (profile == NULL) {
@@ -87,8 +121,11 @@ varve_profile *varve_profile_begin(const char *name, unsigned top_count, unsigne
         errno = ENOMEM;
         return NULL;
     }
-    *profile = (varve_profile){.scratch = scratch, .name = name, .top_count = top_count};
-    if ((flags & VARVE_PROFILE_THREAD) != 0) profile->thread_id = (uint64_t)gettid();
+    *profile = (varve_profile){.scratch = scratch,
+                               .name = name,
+                               .top_count = top_count,
+                               .began_in_id = (uint64_t)gettid()};
+    if ((flags & VARVE_PROFILE_THREAD) != 0) profile->thread_id = profile->began_in_id;
     vv_lock(&profiles_lock);
     int result = open_locked(profile);
     if (result == 0) {
@@ -104,6 +141,8 @@ varve_profile *varve_profile_begin(const char *name, unsigned top_count, unsigne
         errno = -result;
         return NULL;
     }
+    exclude_since(entered_ns);
+    profile->excluded_ns = 0;
     profile->started_ns = vv_clock_ns();
     return profile;
 }
@@ -206,11 +245,12 @@ void varve_profile_end(varve_profile *profile,
                        void (*report)(const varve_profile_result *result, void *argument),
                        void *argument) {
     if (profile == NULL) return;
-    varve_profile_result result = {.name = profile->name,
-                                   .duration_ns = vv_clock_ns() - profile->started_ns};
+    uint64_t entered_ns = vv_clock_ns();
+    varve_profile_result result = {.name = profile->name};
     varve_snapshot *after = NULL;
     size_t peak_bytes;
     vv_lock(&profiles_lock);
+    result.duration_ns = entered_ns - profile->started_ns - profile->excluded_ns;
     varve_trace_memory(NULL, &peak_bytes);
     set_peak(profile, peak_bytes, trace_is_the_runs(), &result);
     if (varve_snapshot_take(&after) < 0) after = NULL;
@@ -226,6 +266,7 @@ void varve_profile_end(varve_profile *profile,
     report_profile(profile, after, &result, report, argument);
     varve_snapshot_free(after);
     free_profile(profile);
+    exclude_since(entered_ns);
 }
 
 int varve_profile_call(const char *name, unsigned top_count, int (*function)(void *argument),

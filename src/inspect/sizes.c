@@ -45,6 +45,7 @@ size_t vv_outer_heap_bytes(const varve_object *object, const struct varve_type *
 }
 
 size_t varve_sizeof(const varve_object *object, bool requested) {
+    vv_object_check_live(object);
     const struct vv_object_pool *pool = vv_object_pool_of(object);
     struct varve_type *const *types = pool->world->types;
     if (requested) return vv_own_requested_bytes(object, types[object->type_index]);
@@ -181,6 +182,7 @@ static int begin_walk(struct walk *walk, const varve_deep_sizeof_options *option
     }
     for (size_t index = 0; index < options->exclude_count; index++) {
         const varve_object *object = options->exclude[index];
+        vv_object_check_live(object);
         vv_world_check_own(walk->world, object);
         vv_marks_add(&walk->marks, vv_object_pool_of(object), object);
     }
@@ -189,7 +191,7 @@ static int begin_walk(struct walk *walk, const varve_deep_sizeof_options *option
 
 int varve_deep_sizeof(varve_object *object, const varve_deep_sizeof_options *options,
                       varve_deep_size *out_size) {
-    varve_world *world = vv_object_pool_of(object)->world;
+    varve_world *world = vv_world_of_live(object);
     struct walk walk = {.world = world, .types = world->types};
     walk.requested = options != NULL && options->requested;
     walk.counts_leaves_at_once = !walk.requested && (options == NULL || options->stop_count == 0);

@@ -6,6 +6,7 @@
 
 #define ORDER_OF_GROWTH 0.6 /* above the 0.55 of one step; by chance in 1 of 200 series of 10 */
 #define ITERATIONS_MIN 3    /* less is no series */
+#define PART_COUNT 8
 
 static int by_value(const void *left, const void *right) {
     double left_slope = *(const double *)left;
@@ -35,8 +36,18 @@ static double median(const struct pairs *pairs) {
     return (pairs->slopes[middle - 1] + pairs->slopes[middle]) / 2;
 }
 
+/* Whether it rose in each of some equal parts. */
+static bool rises_in_all_parts(const int64_t *series, size_t iteration_count) {
+    for (size_t part = 0; part < PART_COUNT; part++) {
+        size_t begin = iteration_count * part / PART_COUNT;
+        size_t end = iteration_count * (part + 1) / PART_COUNT;
+        if (series[end] <= series[begin]) return false;
+    }
+    return true;
+}
+
 /* Whether it rose in a third of all iterations, and in the last third of them. */
-static bool rises_on(const int64_t *series, size_t iteration_count) {
+static bool rises_often(const int64_t *series, size_t iteration_count) {
     size_t rise_count = 0;
     size_t last_rise = 0;
     for (size_t index = 1; index <= iteration_count; index++) {
@@ -68,7 +79,8 @@ int vv_trend_of(const int64_t *series, size_t iteration_count, double tolerance,
     size_t half = iteration_count / 2;
     int64_t late_growth = series[iteration_count] - highest(series, half + 1);
     if (iteration_count >= ITERATIONS_MIN && out_trend->slope > tolerance &&
-        order >= ORDER_OF_GROWTH && rises_on(series, iteration_count)) {
+        order >= ORDER_OF_GROWTH &&
+        (rises_often(series, iteration_count) || rises_in_all_parts(series, iteration_count))) {
         out_trend->kind = VV_TREND_GROWS;
     } else if ((double)late_growth > tolerance * (double)(iteration_count - half)) {
         out_trend->kind = VV_TREND_UNSTEADY;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
+#include "inspect/types.h"
+
 #include "inspect/own_bytes.h"
-#include "varve/inspect.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,13 +12,16 @@
 struct counting {
     varve_world *world;
     varve_type_count *types; /* by type index */
+    bool requested;
 };
 
 static int count_object(varve_object *object, void *argument) {
     struct counting *counting = argument;
     varve_type_count *row = &counting->types[object->type_index];
     row->objects++;
-    row->bytes += varve_sizeof(object, /* requested */ false);
+    struct varve_type *const *types = counting->world->types;
+    row->bytes += counting->requested ? vv_own_requested_bytes(object, types[object->type_index])
+                                      : vv_own_heap_bytes(object, vv_object_pool_of(object), types);
     return 0;
 }
 
@@ -67,8 +71,9 @@ static int publish(const struct counting *counting, varve_type_count **out_count
     return 0;
 }
 
-int varve_count_by_type(varve_world *world, varve_type_count **out_counts, size_t *out_count) {
-    struct counting counting = {.world = world};
+int vv_count_by_type(varve_world *world, bool requested, varve_type_count **out_counts,
+                     size_t *out_count) {
+    struct counting counting = {.world = world, .requested = requested};
     size_t type_bytes = world->type_count * sizeof *counting.types;
     vv_world_assert_inside(world);
     counting.types = vv_world_allocate(world, type_bytes);
@@ -85,6 +90,10 @@ int varve_count_by_type(varve_world *world, varve_type_count **out_counts, size_
     if (result == 0) result = publish(&counting, out_counts, out_count);
     vv_world_release(world, counting.types);
     return result;
+}
+
+int varve_count_by_type(varve_world *world, varve_type_count **out_counts, size_t *out_count) {
+    return vv_count_by_type(world, /* requested */ false, out_counts, out_count);
 }
 
 /* --- growth --- */

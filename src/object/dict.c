@@ -17,13 +17,18 @@ size_t varve_dict_length(const varve_object *dict) {
     return dict_of(dict)->table.used_count;
 }
 
-int varve_dict_get(varve_object *dict, varve_object *key, varve_object **out_value) {
-    struct vv_table *table = &dict_of(dict)->table;
+static int find(struct vv_dict *dict, varve_object *key, uint64_t *out_hash, uint32_t *out_index) {
+    vv_object_assert_compared(&dict->head, key);
+    int result = varve_hash(key, out_hash);
+    return result == 0 ? vv_table_find(&dict->table, key, *out_hash, out_index) : result;
+}
+
+int varve_dict_get(varve_object *object, varve_object *key, varve_object **out_value) {
+    struct vv_dict *dict = dict_of(object);
     uint64_t hash;
     uint32_t index = 0;
-    int result = varve_hash(key, &hash);
-    if (result == 0) result = vv_table_find(table, key, hash, &index);
-    if (result > 0) *out_value = table->entries[index].value;
+    int result = find(dict, key, &hash, &index);
+    if (result > 0) *out_value = dict->table.entries[index].value;
     return result;
 }
 
@@ -40,8 +45,7 @@ int varve_dict_set(varve_object *object, varve_object *key, varve_object *value)
     struct vv_dict *dict = dict_of(object);
     uint64_t hash;
     uint32_t index = 0;
-    int result = varve_hash(key, &hash);
-    if (result == 0) result = vv_table_find(&dict->table, key, hash, &index);
+    int result = find(dict, key, &hash, &index);
     if (result < 0) return result;
     if (result == 0) {
         result = insert(dict, key, hash, value);
@@ -56,14 +60,13 @@ int varve_dict_set(varve_object *object, varve_object *key, varve_object *value)
     return 0;
 }
 
-int varve_dict_delete(varve_object *dict, varve_object *key) {
-    struct vv_table *table = &dict_of(dict)->table;
+int varve_dict_delete(varve_object *object, varve_object *key) {
+    struct vv_dict *dict = dict_of(object);
     uint64_t hash;
     uint32_t index = 0;
-    int result = varve_hash(key, &hash);
-    if (result == 0) result = vv_table_find(table, key, hash, &index);
+    int result = find(dict, key, &hash, &index);
     if (result <= 0) return result == 0 ? -ENOENT : result;
-    struct vv_entry entry = vv_table_remove(table, index);
+    struct vv_entry entry = vv_table_remove(&dict->table, index);
     varve_decref(entry.key);
     varve_decref(entry.value);
     return 0;

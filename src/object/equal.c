@@ -83,8 +83,7 @@ int vv_equal_to_depth(varve_object *left, varve_object *right, int depth) {
 }
 
 int varve_equal(varve_object *left, varve_object *right) {
-    vv_object_assert_live(left);
-    vv_object_assert_live(right);
+    vv_object_assert_compared(left, right);
     return vv_equal_to_depth(left, right, VV_EQUAL_MAX_DEPTH);
 }
 

@@ -20,8 +20,16 @@ bool varve_gc_is_enabled(const varve_world *world) {
     return world->gc.enabled;
 }
 
+/* Old objects that die while young ones are made would put off young collections, whose time has no
+ * other bound than the number of young objects. So with a pause what was made counts, whatever has
+ * died: deaths count only where nothing is due, because collections are disabled. */
+static void set_count_floor(struct vv_gc *gc) {
+    gc->count_floor = gc->pause_ns > 0 && gc->threshold[0] > 0 ? gc->threshold[0] : 0;
+}
+
 void varve_gc_set_threshold(varve_world *world, const int threshold[3]) {
     memcpy(world->gc.threshold, threshold, sizeof world->gc.threshold);
+    set_count_floor(&world->gc);
 }
 
 void varve_gc_get_threshold(const varve_world *world, int out_threshold[3]) {
@@ -56,25 +64,33 @@ void varve_gc_set_debug_output(varve_world *world, void (*write)(const char *lin
 
 /* --- one object --- */
 
+/* Of a live object: audit builds see to it. */
+static uint8_t *state_of(const varve_object *object) {
+    vv_object_assert_live(object);
+    return vv_object_state(object);
+}
+
 bool varve_gc_is_tracked(const varve_object *object) {
-    return (*vv_object_state(object) & VV_STATE_TRACKED) != 0;
+    return (*state_of(object) & VV_STATE_TRACKED) != 0;
 }
 
 bool varve_gc_is_finalized(const varve_object *object) {
-    return (*vv_object_state(object) & VV_STATE_FINALIZED) != 0;
+    return (*state_of(object) & VV_STATE_FINALIZED) != 0;
 }
 
 void varve_gc_track(varve_object *object) {
+    vv_object_assert_live(object);
     vv_check(vv_object_is_cyclic(object), "varve: an object of an acyclic type was to be tracked");
     vv_object_track(object);
 }
 
 void varve_gc_untrack(varve_object *object) {
+    vv_object_assert_live(object);
     vv_object_untrack(object);
 }
 
 int varve_gc_generation(const varve_object *object) {
-    uint8_t state = *vv_object_state(object);
+    uint8_t state = *state_of(object);
     return (state & VV_STATE_TRACKED) != 0 ? (int)vv_state_generation(state) : -ENOENT;
 }
 
@@ -162,6 +178,7 @@ static int add_referrer(varve_object *object, void *argument) {
 
 varve_object *varve_gc_get_referrers(varve_world *world, size_t count,
                                      varve_object *const *objects) {
+    for (size_t index = 0; index < count; index++) vv_world_check_own(world, objects[index]);
     struct wanted wanted = {varve_list_new(world), count, objects};
     if (wanted.list == NULL) return NULL;
     return finish(wanted.list, vv_world_visit_objects(world, add_referrer, &wanted));
@@ -173,11 +190,11 @@ static int add_referent(varve_object *child, void *argument) {
 
 varve_object *varve_gc_get_referents(varve_world *world, size_t count,
                                      varve_object *const *objects) {
+    for (size_t index = 0; index < count; index++) vv_world_check_own(world, objects[index]);
     varve_object *list = varve_list_new(world);
     if (list == NULL) return NULL;
     int error = 0;
     for (size_t index = 0; index < count && error == 0; index++) {
-        vv_world_check_own(world, objects[index]);
         error = vv_traverse(objects[index], add_referent, list);
     }
     return finish(list, error);
@@ -247,5 +264,6 @@ int64_t varve_gc_external_bytes(const varve_world *world) {
 
 void varve_gc_set_pause(varve_world *world, uint64_t pause_ns) {
     world->gc.pause_ns = pause_ns;
+    set_count_floor(&world->gc);
     if (pause_ns == 0 && !world->gc.collecting) vv_gc_cycle_abandon(world);
 }

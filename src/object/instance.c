@@ -173,7 +173,7 @@ varve_object *varve_instance_get(const varve_object *object, unsigned place) {
 void varve_instance_set(varve_object *object, unsigned place, varve_object *value) {
     varve_object **variable = value_at(object, place);
     varve_object *old = *variable;
-    *variable = value != NULL ? vv_object_own(object, value) : NULL;
+    *variable = vv_object_xown(object, value);
     varve_xdecref(old);
 }
 

@@ -42,7 +42,8 @@ struct vv_tuple {
     varve_object *items[]; /* NULL: not filled yet */
 };
 
-/* An entry of a dict or set, in order of insertion. key NULL: deleted. */
+/* An entry of a dict or set, in order of insertion. key NULL: deleted; then the hash is the number
+ * of a later one before which there are only deleted ones. */
 struct vv_entry {
     varve_object *key;
     varve_object *value; /* sets: NULL */

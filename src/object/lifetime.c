@@ -33,7 +33,7 @@ static void count_birth(varve_world *world) {
 }
 
 static void count_death(varve_world *world) {
-    if (world->gc.count[0] > 0) world->gc.count[0]--;
+    if (world->gc.count[0] > world->gc.count_floor) world->gc.count[0]--;
 }
 
 VV_INLINE varve_object *take(struct varve_type *type, size_t byte_count) {

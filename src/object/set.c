@@ -19,6 +19,7 @@ size_t varve_set_length(const varve_object *set) {
 }
 
 static int find(struct vv_dict *set, varve_object *item, uint64_t *out_hash, uint32_t *out_index) {
+    vv_object_assert_compared(&set->head, item);
     int result = varve_hash(item, out_hash);
     return result == 0 ? vv_table_find(&set->table, item, *out_hash, out_index) : result;
 }

@@ -152,7 +152,7 @@ struct vv_entry vv_table_remove(struct vv_table *table, uint32_t index) {
     struct probe probe = probe_begin(table, entry.hash);
     while (slot_get(table, probe.slot) != (int32_t)index) probe_next(&probe);
     slot_set(table, probe.slot, SLOT_DELETED);
-    table->entries[index].key = table->entries[index].value = NULL;
+    table->entries[index] = (struct vv_entry){.hash = index + 1};
     table->used_count--;
     return entry;
 }
@@ -168,12 +168,23 @@ void vv_table_clear(varve_world *world, struct vv_table *table) {
     vv_world_release(world, old.slots);
 }
 
-const struct vv_entry *vv_table_next(const struct vv_table *table, size_t *position) {
-    while (*position < table->entry_count) {
-        const struct vv_entry *entry = &table->entries[(*position)++];
-        if (entry->key != NULL) return entry;
+/* The first entry from that one, which is deleted, on that is not. Where entries are always taken
+ * from the front there are ever more deleted ones: those passed once are passed in one step. */
+static VV_NOINLINE size_t pass_deleted(const struct vv_table *table, size_t begin) {
+    size_t index = begin;
+    while (index < table->entry_count && table->entries[index].key == NULL) {
+        index = table->entries[index].hash;
     }
-    return NULL;
+    table->entries[begin].hash = index;
+    return index;
+}
+
+const struct vv_entry *vv_table_next(const struct vv_table *table, size_t *position) {
+    if (*position >= table->entry_count) return NULL;
+    const struct vv_entry *entry = &table->entries[(*position)++];
+    if (entry->key != NULL) return entry;
+    size_t index = *position = pass_deleted(table, *position - 1);
+    return index < table->entry_count ? &table->entries[(*position)++] : NULL;
 }
 
 size_t vv_table_bytes(const struct vv_table *table) {

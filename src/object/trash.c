@@ -88,6 +88,7 @@ void vv_trash_free(varve_world *world) {
     if (world->trash_objects == NULL) freed_count = give_whole_pools(world);
     vv_collect_each_trash(world, give_object, &freed_count);
     world->frees_in_bulk = false;
-    int *young_count = &world->gc.count[0];
-    *young_count = (size_t)*young_count > freed_count ? *young_count - (int)freed_count : 0;
+    struct vv_gc *gc = &world->gc;
+    int surplus = gc->count[0] - gc->count_floor;
+    if (surplus > 0) gc->count[0] -= (int)vv_min((size_t)surplus, freed_count);
 }

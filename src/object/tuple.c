@@ -17,7 +17,7 @@ varve_object *varve_tuple_new(varve_world *world, size_t count, varve_object *co
     tuple->count = count;
     for (size_t index = 0; index < count; index++) {
         varve_object *item = items != NULL ? items[index] : NULL;
-        tuple->items[index] = item != NULL ? vv_object_own(&tuple->head, item) : NULL;
+        tuple->items[index] = vv_object_xown(&tuple->head, item);
     }
     if (count > 0) vv_object_track(&tuple->head); /* the collector finds out whether it must be */
     return &tuple->head;

@@ -106,6 +106,7 @@ varve_world *varve_type_world(const varve_type *type) {
 }
 
 varve_kind varve_kind_of(const varve_object *object) {
+    vv_object_assert_live(object);
     if (object->type_index <= VV_TYPE_CLASS) return (varve_kind)object->type_index;
     return vv_instance_class(object) != NULL ? VARVE_KIND_INSTANCE : VARVE_KIND_OTHER;
 }

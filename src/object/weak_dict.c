@@ -152,6 +152,7 @@ int vv_weak_table_update(struct vv_weak_table *table, struct vv_weak_table *sour
 int varve_weak_dict_update(varve_object *dict, varve_object *source) {
     struct vv_weak_table *table = as_any_table(dict);
     vv_check(vv_is_weak_dict(dict), "varve: a weak set was used as a weak dict");
+    vv_object_assert_live(source);
     int result = -EOPNOTSUPP;
     if (vv_is_weak_dict(source)) {
         result = vv_weak_table_update(table, (struct vv_weak_table *)source);

@@ -57,6 +57,7 @@ static inline bool vv_is_weakref(const varve_object *object) {
 
 /* Whether there can be weak references to the object. */
 static inline bool vv_can_be_weak(const varve_object *object) {
+    vv_object_assert_live(object);
     return (vv_type_of(object)->spec.flags & VARVE_TYPE_NO_WEAKREFS) == 0;
 }
 

@@ -34,6 +34,7 @@ varve_object *varve_weak_method_new(varve_object *object, varve_method function,
     if (method == NULL) return NULL;
     method->function = function;
     if (code == NULL) return &method->ref.head;
+    vv_object_assert_stored(&method->ref.head, code);
     method->code_ref = vv_weakref_make(VV_TYPE_WEAKREF, code, code_died, method, /* held */ NULL);
     if (method->code_ref != NULL) return &method->ref.head;
     int error = errno;

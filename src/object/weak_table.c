@@ -120,6 +120,7 @@ static struct vv_weak_entry take(struct vv_weak_table *table, uint32_t place) {
     detach(taken.member);
     entry->member = NULL;
     entry->other = NULL;
+    entry->hash = place + 1;
     table->used_count--;
     audit(table);
     return taken;
@@ -129,8 +130,8 @@ static void append(struct vv_weak_table *table, struct vv_weakref *member, varve
                    uint64_t hash) {
     uint32_t place = table->entry_count++;
     occupy(table, hash, place);
-    table->entries[place] =
-        (struct vv_weak_entry){member, varve_xincref(other), hash, table->next_ordinal++};
+    table->entries[place] = (struct vv_weak_entry){member, vv_object_xown(&table->head, other),
+                                                   hash, table->next_ordinal++};
     member->place = place;
     table->used_count++;
     table->used_end = table->entry_count;
@@ -150,6 +151,7 @@ void vv_weak_member_died(varve_object *object, void *argument) {
 
 /* A member for an object, which the table does not have yet. */
 static struct vv_weakref *member_new(struct vv_weak_table *table, varve_object *object) {
+    vv_object_assert_stored(&table->head, object);
     return vv_weakref_make(VV_TYPE_WEAK_MEMBER, object, vv_weak_member_died, table,
                            /* held */ NULL);
 }
@@ -177,6 +179,7 @@ static void sweep(struct vv_weak_table *table) {
 /* --- operations --- */
 
 int vv_weak_table_hash(const struct vv_weak_table *table, varve_object *key, uint64_t *out_hash) {
+    vv_object_assert_compared(&table->head, key);
     if (!table->by_identity) return varve_hash(key, out_hash);
     *out_hash = (uintptr_t)key;
     return 0;
@@ -237,7 +240,7 @@ static void exchange(struct vv_weak_table *table, uint32_t place, struct vv_weak
     struct vv_weak_entry *entry = &table->entries[place];
     if (holds_keys(table)) {
         varve_object *old = entry->other;
-        entry->other = varve_xincref(other);
+        entry->other = vv_object_xown(&table->head, other);
         if (member != NULL) member_end(member);
         varve_xdecref(old);
         return;
@@ -310,10 +313,20 @@ bool vv_weak_table_read(const struct vv_weak_table *table, uint32_t place, varve
     return true;
 }
 
-/* The first place with an ordinal from `position` on. */
-static uint32_t place_from(const struct vv_weak_table *table, uint64_t position) {
-    uint32_t guess = table->next_place;
-    if (guess < table->entry_count && table->entries[guess].ordinal == position) return guess;
+/* The first place from that one on whose entry was not removed. The hash of one that was is a later
+ * place before which all were removed: what has been passed once is passed in one step from then
+ * on, or taking entries from the front would take the square of their number. */
+static uint32_t pass_removed(const struct vv_weak_table *table, uint32_t begin) {
+    uint32_t place = begin;
+    while (place < table->entry_count && table->entries[place].member == NULL) {
+        place = (uint32_t)table->entries[place].hash;
+    }
+    if (place > begin) table->entries[begin].hash = place;
+    return place;
+}
+
+/* The first place with an ordinal from `position` on, or a later one if its entry was removed. */
+static VV_NOINLINE uint32_t search_place(const struct vv_weak_table *table, uint64_t position) {
     uint32_t low = 0, high = table->entry_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -323,7 +336,14 @@ static uint32_t place_from(const struct vv_weak_table *table, uint64_t position)
             high = middle;
         }
     }
-    return low;
+    return pass_removed(table, low);
+}
+
+/* The same where the last walk goes on. */
+VV_INLINE uint32_t place_from(const struct vv_weak_table *table, uint64_t position) {
+    uint32_t guess = table->next_place;
+    if (guess < table->entry_count && table->entries[guess].ordinal == position) return guess;
+    return search_place(table, position);
 }
 
 int vv_weak_table_next(struct vv_weak_table *table, size_t *position, varve_object **out_key,

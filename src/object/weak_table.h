@@ -20,7 +20,7 @@
 struct vv_weak_entry {
     struct vv_weakref *member; /* own; NULL: removed */
     varve_object *other;       /* own; key of a value dict, value of other dicts, NULL in sets */
-    uint64_t hash;             /* of the key */
+    uint64_t hash;             /* of the key; of a removed one: see pass_removed() */
     uint64_t ordinal;          /* grows along the array */
 };
 

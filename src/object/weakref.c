@@ -43,7 +43,7 @@ struct vv_weakref *vv_weakref_make(uint32_t type_index, varve_object *object,
     if (ref == NULL) return NULL;
     ref->callback = callback;
     ref->argument = argument;
-    ref->held = varve_xincref(held);
+    ref->held = vv_object_xown(&ref->head, held);
     if (vv_weak_list_add(ref, object) == 0) return ref;
     ref->callback = NULL;
     varve_decref(&ref->head);

@@ -74,23 +74,33 @@ void vv_world_list_young(struct vv_object_pool *pool, unsigned generation) {
 
 /* --- who is inside --- */
 
+/* The owner of a world that was freed, as long as its memory is not used again. */
+#define OWNER_OF_FREED UINT64_MAX
+
 /* The address of a thread-local variable is the cheapest name of a thread. */
 static uint64_t this_thread(void) {
     return (uintptr_t)&vv_local;
 }
 
+/* Fatal: the world was freed, or else what the sentence says. */
+static VV_COLD _Noreturn void misused(uint64_t owner, const char *sentence) {
+    vv_check(owner != OWNER_OF_FREED, "varve: a world was used after it was freed");
+    vv_fatal(sentence);
+}
+
 void vv_world_check_thread(const varve_world *world) {
     uint64_t owner = atomic_load_explicit(&world->owner, memory_order_relaxed);
-    vv_check(owner == this_thread(), "varve: a world is used by a thread that is not inside it");
+    if (vv_likely(owner == this_thread())) return;
+    misused(owner, "varve: a world is used by a thread that is not inside it");
 }
 
 void varve_world_enter(varve_world *world) {
-    uint64_t me = this_thread(), nobody = 0;
+    uint64_t me = this_thread(), owner = 0;
     if (atomic_load_explicit(&world->owner, memory_order_relaxed) != me) {
         /* partner: the release in varve_world_leave() */
         bool entered = atomic_compare_exchange_strong_explicit(
-            &world->owner, &nobody, me, memory_order_acquire, memory_order_relaxed);
-        vv_check(entered, "varve: a world was entered by two threads at once");
+            &world->owner, &owner, me, memory_order_acquire, memory_order_relaxed);
+        if (!entered) misused(owner, "varve: a world was entered by two threads at once");
     }
     world->enter_count++;
 }
@@ -158,6 +168,7 @@ static void free_tables(varve_world *world) {
     varve_free(world->work.items);
     varve_free(world->trash.items);
     varve_free(world->no_refs);
+    atomic_store_explicit(&world->owner, OWNER_OF_FREED, memory_order_relaxed);
     varve_free(world);
 }
 
@@ -207,8 +218,8 @@ static int count_leaked(varve_object *object, void *argument) {
     return 0;
 }
 
-/* Frees the memory outside of the blocks of an object that was leaked; its references go nowhere.
- */
+/* Frees the memory outside of the blocks of an object that was leaked; its references go nowhere,
+ * and who still has one to it will find that it was freed. */
 static int drop_leaked(varve_object *object, void *argument) {
     (void)argument;
     if (vv_is_weak_table(object)) {
@@ -216,6 +227,7 @@ static int drop_leaked(varve_object *object, void *argument) {
     } else {
         vv_builtin_release_outer(object);
     }
+    object->type_index = 0;
     return 0;
 }
 

@@ -37,6 +37,7 @@ struct vv_gc {
     int debug;
     int threshold[3];
     int count[3];
+    int count_floor;           /* above which deaths lower count[0]: 0; with a pause threshold[0] */
     size_t long_lived_total;   /* objects that survived the last full collection */
     size_t long_lived_pending; /* and that came to the oldest generation since */
     size_t frozen_count;
@@ -122,17 +123,43 @@ static inline varve_world *vv_world_of(const varve_object *object) {
     return vv_object_pool_of(object)->world;
 }
 
-/* One more owner, `holder`, which must be of the item's world, and both alive: audit builds see to
- * it; in others varve_world_check() finds what is not. */
-static inline varve_object *vv_object_own(const varve_object *holder, varve_object *item) {
-    vv_object_assert_live(item);
+static inline void vv_assert_one_world(const varve_object *one, const varve_object *other,
+                                       const char *sentence) {
 #if VARVE_AUDIT
-    vv_check(vv_world_of(holder) == vv_world_of(item),
-             "varve: an object was stored in one of another world");
+    vv_check(vv_world_of(one) == vv_world_of(other), sentence);
 #else
-    (void)holder;
+    (void)one;
+    (void)other;
+    (void)sentence;
 #endif
+}
+
+/* An object comes to be held by another, strongly or weakly / to be compared with it or with what
+ * it holds. Both must be alive and of one world: audit builds see to it; in others
+ * varve_world_check() finds what is held and should not be. */
+static inline void vv_object_assert_stored(const varve_object *holder, const varve_object *item) {
+    vv_object_assert_live(item);
+    vv_assert_one_world(holder, item, "varve: an object was stored in one of another world");
+}
+static inline void vv_object_assert_compared(const varve_object *one, const varve_object *other) {
+    vv_object_assert_live(one);
+    vv_object_assert_live(other);
+    vv_assert_one_world(one, other, "varve: an object was compared with one of another world");
+}
+
+/* One more owner, `holder`. The item may not be NULL / may be. */
+static inline varve_object *vv_object_own(const varve_object *holder, varve_object *item) {
+    vv_object_assert_stored(holder, item);
     return varve_incref(item);
+}
+static inline varve_object *vv_object_xown(const varve_object *holder, varve_object *item) {
+    return item != NULL ? vv_object_own(holder, item) : NULL;
+}
+
+/* The same for a question that takes long anyway. Fatal: the object was freed. */
+static inline varve_world *vv_world_of_live(const varve_object *object) {
+    vv_object_check_live(object);
+    return vv_world_of(object);
 }
 
 static inline struct varve_type *vv_type_of(const varve_object *object) {
@@ -259,8 +286,9 @@ static inline bool vv_object_is_visible(const struct vv_object_pool *pool, uint3
     return !pool->world->frees_in_bulk || (pool->states[index] & VV_STATE_CANDIDATE) == 0;
 }
 
-/* Fatal: a question to a world has an object of another one in it. */
+/* Fatal: a question to a world has an object of another one in it, or a freed one. */
 static inline void vv_world_check_own(const varve_world *world, const varve_object *object) {
+    vv_object_check_live(object);
     vv_check(vv_world_of(object) == world, "varve: a world was asked about an object of another");
 }
 

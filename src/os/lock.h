@@ -15,6 +15,7 @@ enum vv_lock_rank {
     VV_RANK_NONE,
     VV_RANK_PROFILES, /* beginning and ending a profile, which starts and stops the trace */
     VV_RANK_SNAPSHOT, /* looking up names; outside of all below, since it calls malloc */
+    VV_RANK_NAMES,    /* what was read to look up names; the same */
     VV_RANK_PROCESS,  /* one-time initialisation */
     VV_RANK_TRACE,    /* starting and stopping the trace */
     VV_RANK_REGISTRY, /* the list of threads, the orphaned heaps */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "report/json.h"
 
+#include "report/processes.h"
 #include "report/sizes.h"
 
 #include <jansson.h>
@@ -51,34 +52,35 @@ static json_t *stack_of(const struct vv_group *row) {
     return stack;
 }
 
-static json_t *row_of(const struct vv_group *row) {
+static json_t *row_of(enum vv_key key, const struct vv_group *row) {
     json_t *object = json_object();
     set_number(object, "bytes", row->bytes);
     set_number(object, "blocks", row->blocks);
     set_frame(object, &row->frame);
+    if (key == VV_KEY_THREAD) set_number(object, "thread", (int64_t)row->frame.address);
     json_object_set_new(object, "stack", stack_of(row));
     return object;
 }
 
-static json_t *report_rows(const struct vv_groups *groups, size_t top) {
+static json_t *report_rows(enum vv_key key, const struct vv_groups *groups, size_t top) {
     json_t *rows = json_array();
     for (size_t index = 0; index < groups->count && index < top; index++) {
         const struct vv_group *row = &groups->rows[index];
-        json_t *object = row_of(row);
-        double share = groups->bytes > 0 ? (double)row->bytes / (double)groups->bytes : 0;
+        json_t *object = row_of(key, row);
+        double share = vv_share_of(row->bytes, groups->bytes);
         json_object_set_new(object, "share", json_real(share));
         json_array_append_new(rows, object);
     }
     return rows;
 }
 
-static json_t *diff_rows(const struct vv_groups *groups, size_t top) {
+static json_t *diff_rows(enum vv_key key, const struct vv_groups *groups, size_t top) {
     json_t *rows = json_array();
     size_t shown = 0;
     for (size_t index = 0; index < groups->count && shown < top; index++) {
         const struct vv_group *row = &groups->rows[index];
         if (row->bytes == row->old_bytes && row->blocks == row->old_blocks) continue;
-        json_t *object = row_of(row);
+        json_t *object = row_of(key, row);
         set_number(object, "bytes_diff", row->bytes - row->old_bytes);
         set_number(object, "blocks_diff", row->blocks - row->old_blocks);
         json_array_append_new(rows, object);
@@ -97,12 +99,12 @@ static json_t *command_of(const struct vv_capture *capture) {
     return command;
 }
 
-/* Sums over all captures; the peak of a run is the sum of its processes' peaks. */
+/* Sums over all captures, and of the processes' peaks. */
 static struct vv_capture_sums sums_of(const struct vv_loaded *loaded, enum vv_domain domain) {
     struct vv_capture_sums all = {0};
     for (unsigned index = 0; index < loaded->count; index++) {
         const struct vv_capture_sums *one = &loaded->captures[index]->sums[domain];
-        all.peak_bytes += one->peak_bytes;
+        if (vv_holds_peak(loaded, index, domain)) all.peak_bytes += one->peak_bytes;
         all.live_bytes += one->live_bytes;
         all.live_count += one->live_count;
         all.total_bytes += one->total_bytes;
@@ -143,12 +145,13 @@ static void set_sizes(json_t *object, const struct vv_loaded *loaded) {
 /* What is missing in the numbers. */
 static void set_losses(json_t *object, const struct vv_loaded *loaded) {
     bool is_cut = false;
-    int64_t lost = 0, full = 0, incomplete = 0, error = 0, before = 0;
+    int64_t lost = 0, full = 0, incomplete = 0, error = 0, before = 0, unrecorded = 0;
     for (unsigned index = 0; index < loaded->count; index++) {
         const struct vv_capture *capture = loaded->captures[index];
         is_cut |= capture->is_cut;
         lost += (int64_t)(capture->lost_count + capture->threadless_count);
         full += (int64_t)capture->full_count;
+        unrecorded += (int64_t)capture->unrecorded_count;
         incomplete += (int64_t)capture->incomplete_count;
         error += (int64_t)capture->peak_error_bytes;
         before += (int64_t)capture->before_bytes;
@@ -157,18 +160,19 @@ static void set_losses(json_t *object, const struct vv_loaded *loaded) {
     set_number(object, "lost_events", lost);
     set_number(object, "merged_stacks", full);
     set_number(object, "incomplete_stacks", incomplete);
+    set_number(object, "unrecorded_children", unrecorded);
     set_number(object, "peak_error_bytes", error);
     set_number(object, "before_trace_bytes", before);
 }
 
 static void set_captures(json_t *object, const struct vv_loaded *loaded) {
-    const struct vv_capture *first = loaded->captures[0];
-    json_object_set_new(object, "command", command_of(first));
-    set_number(object, "pid", (int64_t)first->process_id);
-    json_object_set_new(object, "resident_bytes", json_integer((json_int_t)first->resident_bytes));
-    json_object_set_new(object, "duration_s", json_real((double)first->duration_ns / 1e9));
-    set_text(object, "mode", first->sample_bytes > 0 ? "sampled" : "exact");
-    set_number(object, "processes", loaded->count);
+    const struct vv_capture *root = vv_root_of(loaded);
+    json_object_set_new(object, "command", command_of(root));
+    set_number(object, "pid", (int64_t)root->process_id);
+    json_object_set_new(object, "resident_bytes", json_integer((json_int_t)root->resident_bytes));
+    json_object_set_new(object, "duration_s", json_real((double)root->duration_ns / 1e9));
+    set_text(object, "mode", root->sample_bytes > 0 ? "sampled" : "exact");
+    set_number(object, "processes", vv_process_count(loaded));
     set_sums(object, loaded);
     set_losses(object, loaded);
 }
@@ -195,7 +199,7 @@ bool vv_write_report_json(FILE *out, const struct vv_loaded *loaded,
     set_captures(object, loaded);
     set_grouping(object, grouping);
     set_sizes(object, loaded);
-    json_object_set_new(object, "rows", report_rows(groups, top));
+    json_object_set_new(object, "rows", report_rows(grouping->key, groups, top));
     return write_object(out, object);
 }
 
@@ -215,6 +219,6 @@ bool vv_write_diff_json(FILE *out, const struct vv_loaded *old, const struct vv_
     set_number(object, "bytes_diff", groups->bytes - groups->old_bytes);
     set_number(object, "blocks", groups->blocks);
     set_number(object, "blocks_diff", groups->blocks - groups->old_blocks);
-    json_object_set_new(object, "rows", diff_rows(groups, top));
+    json_object_set_new(object, "rows", diff_rows(grouping->key, groups, top));
     return write_object(out, object);
 }

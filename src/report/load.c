@@ -6,9 +6,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-bool vv_name_locations(struct vv_capture *capture, struct vv_symbols *symbols) {
+struct naming {
+    struct vv_capture *capture;
+    struct vv_symbols *symbols;
+    int result;
+};
+
+static void *look_up_names(void *argument) {
+    struct naming *naming = argument;
     uint32_t unknown_count = 0;
-    if (vv_capture_symbolise(capture, vv_symbols_look_up, symbols, &unknown_count) < 0) {
+    naming->result =
+        vv_capture_symbolise(naming->capture, vv_symbols_look_up, naming->symbols, &unknown_count);
+    return NULL;
+}
+
+bool vv_name_locations(struct vv_capture *capture, struct vv_symbols *symbols) {
+    struct naming naming = {.capture = capture, .symbols = symbols};
+    pthread_t thread;
+    if (vv_symbols_start_thread(&thread, look_up_names, &naming) == 0) {
+        pthread_join(thread, NULL);
+    } else {
+        look_up_names(&naming);
+    }
+    if (naming.result < 0) {
         fprintf(stderr, "varve: there is not enough memory to look up names\n");
         return false;
     }

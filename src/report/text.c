@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "report/text.h"
 
+#include "report/processes.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,45 @@ static const char *signed_size_text(int64_t bytes, char text[VV_SIZE_TEXT_BYTES]
     return text;
 }
 
+/* --- names --- */
+
+/* What a terminal obeys: the control characters of ASCII, and 0x80 to 0x9f in UTF-8. */
+static bool is_control(unsigned char byte, unsigned char previous) {
+    return byte < ' ' || byte == 0x7f || (previous == 0xc2 && byte >= 0x80 && byte < 0xa0);
+}
+
+const char *vv_plain_text(const char *name, char *text, size_t capacity) {
+    size_t length = 0;
+    unsigned char previous = 0;
+    for (; name[length] != '\0' && length + 1 < capacity; length++) {
+        unsigned char byte = (unsigned char)name[length];
+        text[length] = is_control(byte, previous) ? '?' : name[length];
+        previous = byte;
+    }
+    text[length] = '\0';
+    return text;
+}
+
+static bool is_safe_word(const char *word) {
+    return word[0] != '\0' && strpbrk(word, " \t\n'\"\\$`*?[]{}|&;<>()#~!") == NULL;
+}
+
+void vv_print_word(FILE *out, const char *word) {
+    bool is_safe = is_safe_word(word);
+    unsigned char previous = 0;
+    if (!is_safe) fputc('\'', out);
+    for (; *word != '\0'; word++) {
+        unsigned char byte = (unsigned char)*word;
+        if (byte == '\'') {
+            fputs("'\\''", out);
+        } else {
+            fputc(is_control(byte, previous) ? '?' : byte, out);
+        }
+        previous = byte;
+    }
+    if (!is_safe) fputc('\'', out);
+}
+
 /* --- the terminal --- */
 
 static bool has_colours(FILE *out) {
@@ -50,6 +91,11 @@ static int columns(FILE *out) {
 /* --- the header --- */
 
 #define COMMAND_BYTES 160
+#define NAME_BYTES 1024
+
+static const char *program_name(const struct vv_capture *capture, char name[NAME_BYTES]) {
+    return vv_plain_text(capture->strings[capture->program], name, NAME_BYTES);
+}
 
 /* As much of the command line as fits; `varve report --json` has all of it. */
 static void print_command(FILE *out, const struct vv_capture *capture) {
@@ -63,8 +109,8 @@ static void print_command(FILE *out, const struct vv_capture *capture) {
             is_cut = true;
             break;
         }
-        bool is_plain = argument[0] != '\0' && strpbrk(argument, " \t\n'\"\\$`*?|&;<>()") == NULL;
-        fprintf(out, is_plain ? "%s%s" : "%s'%s'", index > 0 ? " " : "", argument);
+        if (index > 0) fputc(' ', out);
+        vv_print_word(out, argument);
     }
     fprintf(out, "%s\n", is_cut ? " ..." : "");
 }
@@ -76,7 +122,7 @@ static void print_end(FILE *out, const struct vv_capture *capture) {
     } else if (status >= 0 && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
         fprintf(out, ", exit code %d", WEXITSTATUS(status));
     } else if (capture->end == VV_CAPTURE_UNKNOWN && status < 0) {
-        fprintf(out, ", ended by exec, _exit or a signal");
+        fprintf(out, ", ended by exec or a signal");
     }
 }
 
@@ -94,8 +140,8 @@ static void print_peak(FILE *out, const struct vv_capture *capture, enum vv_doma
 
 static void print_process(FILE *out, const struct vv_capture *capture) {
     const struct vv_capture_sums *sums = &capture->sums[VV_DOMAIN_MALLOC];
-    char size[VV_SIZE_TEXT_BYTES];
-    fprintf(out, "%s, process %" PRIu64 ", %.2f s", capture->strings[capture->program],
+    char size[VV_SIZE_TEXT_BYTES], name[NAME_BYTES];
+    fprintf(out, "%s, process %" PRIu64 ", %.2f s", program_name(capture, name),
             capture->process_id, (double)capture->duration_ns / 1e9);
     print_end(out, capture);
     fprintf(out, "\n");
@@ -117,15 +163,16 @@ void vv_print_header(FILE *out, const struct vv_loaded *loaded) {
         print_process(out, loaded->captures[0]);
         return;
     }
-    char text[VV_SIZE_TEXT_BYTES];
+    char text[VV_SIZE_TEXT_BYTES], name[NAME_BYTES];
     int64_t peak = 0;
-    fprintf(out, "%u processes of one run\n", loaded->count);
+    unsigned process_count = vv_process_count(loaded);
+    fprintf(out, "%u process%s of one run\n", process_count, process_count == 1 ? "" : "es");
     for (unsigned index = 0; index < loaded->count; index++) {
         const struct vv_capture *capture = loaded->captures[index];
         const struct vv_capture_sums *blocks = &capture->sums[VV_DOMAIN_MALLOC];
-        fprintf(out, "  %-24s process %-8" PRIu64 " peak %s\n", capture->strings[capture->program],
+        fprintf(out, "  %-24s process %-8" PRIu64 " peak %s\n", program_name(capture, name),
                 capture->process_id, vv_size_text(blocks->peak_bytes, text));
-        peak += blocks->peak_bytes;
+        if (vv_holds_peak(loaded, index, VV_DOMAIN_MALLOC)) peak += blocks->peak_bytes;
     }
     fprintf(out, "  the sum of their peaks, which need not be at one time: %s\n",
             vv_size_text(peak, text));
@@ -160,11 +207,13 @@ static void print_losses_of(FILE *out, const struct vv_capture *capture) {
         fprintf(out, "note: %s in %" PRIu64 " blocks were inherited by fork\n",
                 vv_size_text((int64_t)capture->inherited_bytes, text), capture->inherited_count);
     }
-    print_loss(out, capture->full_count, "stacks found the tables full and are not told apart");
+    print_loss(out, capture->full_count,
+               "allocations found the tables full, so their stacks are not told apart");
     print_loss(out, capture->lost_count,
                "allocations by signal handlers that interrupted the allocator are not counted");
-    print_loss(out, capture->threadless_count,
-               "events of threads for which there was no room are not counted");
+    print_loss(out, capture->threadless_count, "events found the tables full and are not counted");
+    print_loss(out, capture->unrecorded_count,
+               "forked children were not recorded: the folder of the run was out of their reach");
     print_loss(out, capture->incomplete_count, "stacks could not be followed to their beginning");
 }
 
@@ -188,8 +237,6 @@ static const char *short_path(const char *path) {
     size_t length = strlen(folder);
     return strncmp(path, folder, length) == 0 && path[length] == '/' ? path + length + 1 : path;
 }
-
-#define NAME_BYTES 1024
 
 static void name_function(const struct vv_frame *frame, char *text, size_t capacity) {
     if (frame->function[0] != '\0') {
@@ -216,6 +263,7 @@ static void name_frame(const struct vv_frame *frame, char *text, size_t capacity
     name_function(frame, function, sizeof function);
     name_place(frame, place, sizeof place);
     snprintf(text, capacity, "%s%s%s", function, place[0] != '\0' ? "  " : "", place);
+    vv_plain_text(text, text, capacity);
 }
 
 static void name_row(enum vv_key key, const struct vv_frame *frame, char *text, size_t capacity) {
@@ -239,10 +287,11 @@ static void name_row(enum vv_key key, const struct vv_frame *frame, char *text, 
     case VV_KEY_TYPE: snprintf(text, capacity, "%s", frame->function); break;
     default: name_frame(frame, text, capacity);
     }
+    vv_plain_text(text, text, capacity);
 }
 
-static double share(int64_t part, int64_t whole) {
-    return whole > 0 ? 100.0 * (double)part / (double)whole : 0;
+static double percent(int64_t part, int64_t whole) {
+    return 100 * vv_share_of(part, whole);
 }
 
 static const char *const mapped_headings[VV_VIEW_COUNT] = {
@@ -261,6 +310,14 @@ static const char *view_heading(const struct vv_grouping *grouping) {
     case VV_VIEW_TEMPORARY: return "freed at once (before the thread allocated again)";
     default: return "never freed";
     }
+}
+
+/* A thread's frees may be of blocks that others allocated. */
+static const char *heading_note(const struct vv_grouping *grouping) {
+    bool is_net = grouping->key == VV_KEY_THREAD && grouping->view != VV_VIEW_TOTAL &&
+                  grouping->view != VV_VIEW_TEMPORARY;
+    if (is_net) return " (allocated less freed by it)";
+    return grouping->cumulative ? ", with what it called" : "";
 }
 
 static void print_name(FILE *out, const char *name, int used_columns) {
@@ -288,7 +345,7 @@ void vv_print_rows(FILE *out, const struct vv_grouping *grouping, const struct v
     int64_t rest_bytes = groups->bytes;
     int64_t rest_blocks = groups->blocks;
     fprintf(out, "%11s %6s %10s  %s, by %s%s\n", "bytes", "share", "blocks", view_heading(grouping),
-            vv_key_names[grouping->key], grouping->cumulative ? ", with what it called" : "");
+            vv_key_names[grouping->key], heading_note(grouping));
     size_t count = groups->count < top ? groups->count : top;
     for (size_t index = 0; index < count; index++) {
         const struct vv_group *row = &groups->rows[index];
@@ -296,7 +353,7 @@ void vv_print_rows(FILE *out, const struct vv_grouping *grouping, const struct v
         name_row(grouping->key, &row->frame, name, sizeof name);
         fprintf(out, "%s%11s%s %5.1f%% %10" PRId64 "  ", colours ? "\033[1m" : "",
                 vv_size_text(row->bytes, size), colours ? "\033[0m" : "",
-                share(row->bytes, groups->bytes), row->blocks);
+                percent(row->bytes, groups->bytes), row->blocks);
         print_name(out, name, 31);
         if (grouping->key == VV_KEY_TRACEBACK && row->stack_depth > 1) {
             struct vv_group callers = *row;
@@ -309,7 +366,7 @@ void vv_print_rows(FILE *out, const struct vv_grouping *grouping, const struct v
     }
     if (!grouping->cumulative && groups->count > count) {
         fprintf(out, "%11s %5.1f%% %10" PRId64 "  in %zu more\n", vv_size_text(rest_bytes, size),
-                share(rest_bytes, groups->bytes), rest_blocks, groups->count - count);
+                percent(rest_bytes, groups->bytes), rest_blocks, groups->count - count);
     }
     fprintf(out, "%11s %6s %10" PRId64 "  in all\n", vv_size_text(groups->bytes, size), "",
             groups->blocks);

@@ -13,6 +13,13 @@
 /* "512 B", "1.5 KiB", "-2.0 MiB". Returns `text`. */
 const char *vv_size_text(int64_t bytes, char text[VV_SIZE_TEXT_BYTES]);
 
+/* A name of a program's, as a terminal may have it: control characters become "?". Cut to fit;
+ * `text` may be `name`. Returns `text`. */
+const char *vv_plain_text(const char *name, char *text, size_t capacity);
+
+/* A word as a shell would read it back, quoted where needed; control characters become "?". */
+void vv_print_word(FILE *out, const char *word);
+
 /* Who it was, and the sums. */
 void vv_print_header(FILE *out, const struct vv_loaded *loaded);
 

@@ -44,14 +44,14 @@ static bool is_library_inside(const char *function) {
 }
 
 /* varve's own: what makes an object, or memory for one, is not what the program wants to see. */
-static bool is_varve(const char *function, const char *module) {
+bool vv_is_varve_frame(const char *function, const char *module) {
     const char *slash = strrchr(module, '/');
     return begins_with(function, "varve_") || begins_with(function, "vv_") ||
            begins_with(slash != NULL ? slash + 1 : module, "libvarve");
 }
 
 bool vv_is_allocator_frame(const char *function, const char *module) {
-    if (is_varve(function, module)) return true;
+    if (vv_is_varve_frame(function, module)) return true;
     if (begins_with(function, "operator new")) return true;
     for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) {
         if (strcmp(function, names[index]) == 0) return true;

@@ -12,4 +12,7 @@
 
 bool vv_is_allocator_frame(const char *function, const char *module);
 
+/* Whether it is of varve itself; what is inlined in it, whatever its name, is so, too. */
+bool vv_is_varve_frame(const char *function, const char *module);
+
 #endif

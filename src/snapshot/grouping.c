@@ -86,13 +86,31 @@ static void add_location(struct frame_list *list, const struct vv_capture *captu
     if (location->symbol_count == 0) add_frame(list, frame);
 }
 
+/* The last of the functions that are inlined in each other at one location. */
+static uint32_t last_at_location(const struct frame_list *list, uint32_t index) {
+    const struct vv_frame *frame = &list->frames[index];
+    while (index + 1 < list->count && list->frames[index + 1].module == frame->module &&
+           list->frames[index + 1].address == frame->address) {
+        index++;
+    }
+    return index;
+}
+
+/* How many frames from this one on are an allocator's. */
+static uint32_t count_of_allocator(const struct frame_list *list, uint32_t index) {
+    const struct vv_frame *frame = &list->frames[index];
+    uint32_t last = last_at_location(list, index);
+    if (vv_is_varve_frame(list->frames[last].function, frame->module)) return last - index + 1;
+    return vv_is_allocator_frame(frame->function, frame->module);
+}
+
 /* Leaves the allocator's frames out, but not all there are. */
 static void hide_allocator(struct frame_list *list) {
     uint32_t hidden = 0;
-    while (hidden + 1 < list->count &&
-           vv_is_allocator_frame(list->frames[hidden].function, list->frames[hidden].module)) {
-        hidden++;
+    for (uint32_t more = 1; more > 0 && hidden < list->count; hidden += more) {
+        more = count_of_allocator(list, hidden);
     }
+    if (list->count > 0 && hidden == list->count) hidden--;
     if (hidden == 0) return;
     memmove(list->frames, list->frames + hidden, (list->count - hidden) * sizeof list->frames[0]);
     list->count -= hidden;

@@ -94,6 +94,13 @@ int vv_group_compare(const struct vv_grouping *grouping, const struct vv_capture
                      size_t old_count, const struct vv_capture *const *new, size_t new_count,
                      struct vv_scratch *scratch, struct vv_groups *out);
 
+/* What part of the whole that is, from 0 to 1: a thread that frees what others allocated may have
+ * less than nothing, and others more than all. */
+static inline double vv_share_of(int64_t part, int64_t whole) {
+    if (whole <= 0 || part <= 0) return 0;
+    return part < whole ? (double)part / (double)whole : 1;
+}
+
 /* Fills in the stacks of the first `row_count` rows. Returns 0 or -ENOMEM. */
 int vv_group_stacks(const struct vv_grouping *grouping, struct vv_groups *groups, size_t row_count,
                     struct vv_scratch *scratch);

@@ -83,9 +83,7 @@ static int ensure_names(varve_snapshot *snapshot) {
     int result = 0;
     vv_lock(&origin->lock);
     if (!atomic_load(&origin->has_names)) {
-        vv_trace_suspend();
         result = vv_names_find(origin->capture);
-        vv_trace_resume();
         atomic_store(&origin->has_names, true);
     }
     vv_unlock(&origin->lock);

@@ -94,6 +94,14 @@ static void read_debug_info(struct module *module) {
     if (module->dwarf != NULL) vv_debug_info_open(&module->debug_info, module->dwarf);
 }
 
+/* The file is mapped; a program whose symbols are kept shall not see descriptors that are not its
+ * own. */
+static void close_descriptor(struct file *file) {
+    if (file->descriptor < 0 || elf_cntl(file->elf, ELF_C_FDREAD) != 0) return;
+    close(file->descriptor);
+    file->descriptor = -1;
+}
+
 static int read_module(struct module *module) {
     module->file.descriptor = module->debug_file.descriptor = -1;
     module->is_known =
@@ -101,6 +109,8 @@ static int read_module(struct module *module) {
     if (!module->is_known) return 0;
     open_debug_file(module);
     read_debug_info(module);
+    close_descriptor(&module->file);
+    close_descriptor(&module->debug_file);
     return vv_elf_names_read(&module->names, module->file.elf, module->debug_file.elf);
 }
 
@@ -219,4 +229,17 @@ int vv_symbols_look_up(struct vv_symbols *symbols, const struct vv_symbols_modul
         find_in_names(symbols, read, address, found, argument);
     }
     return 0;
+}
+
+/* --- threads --- */
+
+#define STACK_BYTES ((size_t)8 << 20)
+
+int vv_symbols_start_thread(pthread_t *thread, void *(*run)(void *argument), void *argument) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    int error = pthread_create(thread, &attributes, run, argument);
+    pthread_attr_destroy(&attributes);
+    return error;
 }

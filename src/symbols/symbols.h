@@ -7,6 +7,7 @@
 #ifndef VV_SYMBOLS_SYMBOLS_H
 #define VV_SYMBOLS_SYMBOLS_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,5 +37,9 @@ __attribute__((visibility("default"))) void vv_symbols_close(struct vv_symbols *
 __attribute__((visibility("default"))) int vv_symbols_look_up(
     struct vv_symbols *symbols, const struct vv_symbols_module *module, uint64_t address,
     void (*found)(const struct vv_symbols_frame *frame, void *argument), void *argument);
+
+/* Starts a thread that may look up: libdw has large tables on the stack, and what `ulimit -s` left
+ * the caller may be less. 0 or an error of pthread_create(). */
+int vv_symbols_start_thread(pthread_t *thread, void *(*run)(void *argument), void *argument);
 
 #endif

@@ -51,7 +51,7 @@ enum vv_special {
     VV_SPECIAL_INCOMPLETE, /* the unwinder could not go on from here to the beginning */
     VV_SPECIAL_CUT,        /* the stack was deeper than the limit */
     VV_SPECIAL_HANDLER,    /* allocated by a signal handler that had interrupted the allocator */
-    VV_SPECIAL_FULL,       /* the tables were full: allocated at some other site */
+    VV_SPECIAL_FULL,       /* the tables were full: allocated somewhere else */
     VV_SPECIAL_COUNT,
 };
 
@@ -241,7 +241,7 @@ struct vv_store_header {
     _Atomic uint32_t thread_count;
 
     /* what could not be recorded */
-    _Atomic uint64_t full_count;       /* allocations whose stack did not fit any more */
+    uint64_t spare_count;              /* until version 2 something else */
     _Atomic uint64_t lost_count;       /* events of signal handlers that did not fit */
     _Atomic uint64_t threadless_count; /* events of threads for which there was no room */
     _Atomic uint64_t incomplete_count; /* stacks that end too early */
@@ -277,6 +277,8 @@ struct vv_store_header {
 
     /* since version 3 */
     struct vv_store_mapped mapped;
+    _Atomic uint64_t unrecorded_count; /* forked children that could not open stores of their own;
+                                          raised by them */
 };
 
 #define VV_STORE_HEADER_PAGES 2

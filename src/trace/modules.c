@@ -155,6 +155,18 @@ void vv_modules_note(const struct vv_cfi_module *module) {
     vv_unlock(&modules_lock);
 }
 
+const struct vv_store_module *vv_modules_find(uint64_t address, unsigned generation) {
+    uint32_t count = atomic_load_explicit(&vv_store_header()->module_count, memory_order_acquire);
+    for (uint32_t index = 0; index < count; index++) {
+        const struct vv_store_module *module = module_at(index);
+        if (address >= module->begin && address < module->end &&
+            generation >= module->first_generation && generation <= module->last_generation) {
+            return module;
+        }
+    }
+    return NULL;
+}
+
 void vv_modules_check(void) {
     if (vv_store_base == NULL) return;
     vv_lock(&modules_lock);

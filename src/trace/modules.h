@@ -8,6 +8,7 @@
 #define VV_TRACE_MODULES_H
 
 #include "trace/cfi.h"
+#include "trace/layout.h"
 
 #include <stdatomic.h>
 
@@ -16,6 +17,9 @@ extern _Atomic unsigned vv_modules_generation;
 
 /* Puts the module into the store unless it is there. Takes the modules lock. */
 void vv_modules_note(const struct vv_cfi_module *module);
+
+/* The module that a frame of that generation lies in; NULL: not known. */
+const struct vv_store_module *vv_modules_find(uint64_t address, unsigned generation);
 
 /* After dlclose(): if a noted module is gone, a new generation begins and all rules are forgotten.
  */

@@ -154,7 +154,6 @@ static vv_node_number append_locked(vv_node_number parent, uint64_t frame, uint3
     uint32_t page = number / VV_NODES_PER_PAGE;
     if (number >= VV_STORE_NODE_LIMIT ||
         (node_pages[page] == NULL && !add_node_page_locked(page))) {
-        atomic_fetch_add_explicit(&header->full_count, 1, memory_order_relaxed);
         return 0;
     }
     struct vv_node *node = node_at(number);
@@ -272,7 +271,6 @@ static uint32_t add_site(vv_node_number node) {
         if (site != 0) {
             atomic_store_explicit(&node_at(node)->site, site, memory_order_release);
         } else {
-            atomic_fetch_add_explicit(&vv_store_header()->full_count, 1, memory_order_relaxed);
             site = atomic_load_explicit(&node_at(full_node)->site, memory_order_relaxed);
         }
     }

@@ -216,13 +216,19 @@ static void count_all_inherited(struct vv_tracer *tracer) {
     vv_mappings_inherit(&tracer->counters);
 }
 
+/* The parent's store is still mapped, and its report says it. */
+static int note_unrecorded(const char *parent_store, int result) {
+    struct vv_store_header *header = (struct vv_store_header *)(uintptr_t)parent_store;
+    atomic_fetch_add_explicit(&header->unrecorded_count, 1, memory_order_relaxed);
+    return result;
+}
+
 /* Opens the child's store and carries the parent's trie over. 0 or -errno. */
 static int open_as_child(void) {
     const char *parent_store = vv_store_detach();
     int result = vv_store_open(store_directory());
-    if (result < 0) return result;
-    result = vv_nodes_inherit(parent_store);
-    if (result < 0) return result;
+    if (result == 0) result = vv_nodes_inherit(parent_store);
+    if (result < 0) return note_unrecorded(parent_store, result);
     vv_labels_open();
     vv_modules_inherit(parent_store);
     vv_counters_open();

@@ -150,6 +150,27 @@ const void *vv_trace_store(size_t *out_byte_count) {
     return vv_store_base;
 }
 
+void vv_trace_visit_stack(uint32_t site,
+                          void (*visit)(const struct vv_trace_frame *frame, void *argument),
+                          void *argument) {
+    if (vv_store_base == NULL) return;
+    for (vv_node_number node = vv_nodes_of_site(site); node != VV_NODE_ROOT;
+         node = vv_nodes_get(node)->parent) {
+        uint64_t packed = vv_nodes_get(node)->frame;
+        if (vv_frame_kind(packed) != VV_FRAME_NATIVE) continue;
+        struct vv_trace_frame frame = {.address = vv_frame_value(packed) - 1};
+        const struct vv_store_module *module =
+            vv_modules_find(frame.address, vv_frame_generation(packed));
+        if (module != NULL) {
+            frame.path = module->path;
+            frame.build_id = module->build_id;
+            frame.build_id_bytes = module->build_id_bytes;
+            frame.address -= module->bias;
+        }
+        visit(&frame, argument);
+    }
+}
+
 /* The calling thread's tracer, made if need be; NULL when nothing is traced. */
 static struct vv_tracer *enter_own_tracer(void) {
     if (!varve_trace_is_tracing()) return NULL;

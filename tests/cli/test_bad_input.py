@@ -3,6 +3,7 @@
 
 import os
 import random
+import shutil
 import stat
 import struct
 import sys
@@ -53,6 +54,8 @@ def wrong_values_are_named_with_what_is_possible():
     complains(varve("run", "--follow", "everything", "--", "true"), 2, "none, fork, exec")
     complains(varve("run", "--depth", "x", "--", "true"), 2, "--depth")
     complains(varve("run", "--sample=x", "--", "true"), 2, "--sample")
+    complains(varve("run", "--sample=0", "--", "true"), 2, "--sample cannot be 0")
+    complains(varve("run", "--sample", "100", "--", "true"), 2, "--sample=100")
 
 
 @claim
@@ -66,12 +69,13 @@ def missing_arguments_are_asked_for():
 
 @claim
 def help_and_version_are_data():
-    for words in (["--help"], ["run", "--help"], ["report", "--help"], ["diff", "-h"],
+    for words in (["--help"], ["help"], ["run", "--help"], ["report", "--help"], ["diff", "-h"],
                   ["stat", "--help"]):
         result = varve(*words).must()
         contains(result.out, "usage: varve")
         equal(result.err, "")
     assert varve("--version").must().out.startswith("varve ")
+    equal(varve("-V").must().out, varve("--version").out)
 
 
 # --- programs ---
@@ -113,6 +117,14 @@ def a_static_program():
 
 
 @claim
+def a_program_with_a_sanitizer():
+    for name in ("address", "thread"):
+        compile_c("int main(void) { return 0; }", name, f"-fsanitize={name}")
+        complains(varve("run", "--", f"./{name}"), 126, f"./{name}", "built with a sanitizer")
+        complains(varve("stat", "--", f"./{name}"), 126, f"./{name}", "built with a sanitizer")
+
+
+@claim
 def a_program_for_another_machine():
     compile_c("int main(void) { return 0; }", "program")
     with open("program", "r+b") as file:
@@ -129,6 +141,20 @@ def a_setuid_program():
     os.chown("program", 65534, 65534)
     os.chmod("program", 0o4755)
     complains(varve("run", "--", "./program"), 126, "./program", "setuid")
+
+
+@claim
+def a_program_with_file_capabilities():
+    if os.geteuid() != 0:
+        raise Skipped("only root may give capabilities to a file")
+    shutil.copy(VARVE, "varve") # where another user can reach it
+    shutil.copy("/bin/true", "program")
+    for path in (".", "varve", "program"):
+        os.chmod(path, 0o755)
+    # Version 2, effective: CAP_NET_RAW permitted; see capabilities(7).
+    os.setxattr("program", "security.capability", struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0))
+    result = run("./varve", "run", "--", "./program", user=65534, group=65534, extra_groups=[])
+    complains(result, 126, "./program", "file capabilities")
 
 
 @claim
@@ -207,6 +233,10 @@ def an_impossible_output_is_said_before_the_program_runs():
     os.mkdir("folder")
     complains(varve("run", "-f", "-o", "folder", "--", "sh", "-c", "echo ran"), 2, "folder",
               "not a regular file")
+    complains(varve("run", "-o", "", "--", "sh", "-c", "echo ran"), 2, "-o needs")
+    complains(varve("run", "-o", "-", "--", "sh", "-c", "echo ran"), 2, "-o needs", '"-"')
+    complains(varve("run", "-o", "x" * 300, "--", "sh", "-c", "echo ran"), 2, "too long")
+    equal(os.listdir("."), ["folder"])
 
 
 @claim
@@ -237,6 +267,29 @@ def an_empty_or_foreign_capture():
     complains(varve("report", "."), 2, ".")
 
 
+@claim
+def what_a_capture_names_is_not_obeyed_by_the_terminal():
+    escapes = "\x1b]0;title\x07\x7f\x0d\u009b2J"
+    with open("named.c", "w") as file: # what a debugger takes for the file's name
+        file.write('# 1 "%s.c"\n#include <stdlib.h>\n'
+                   'int main(void) { return malloc(10) == NULL; }\n'
+                   % "".join(f"\\{byte:03o}" for byte in escapes.encode()))
+    run("gcc", "-g", "-O0", "-fno-builtin", "named.c", "-o", "program").must()
+    os.rename("program", escapes)
+    summary = varve("run", "-o", "x.varve", "--", f"./{escapes}", escapes).must().err
+    texts = [summary]
+    for key in ("line", "function", "file", "module", "traceback", "thread", "type"):
+        texts.append(varve("report", "--by", key, "x.varve").must().out)
+        texts.append(varve("report", "--by", key, "x.varve", "x.varve").must().out)
+    for text in texts:
+        contains(text, "?]0;title??")
+        assert not set(text) & set("\x1b\x07\x7f\x0d\u009b"), ascii(text)
+    with open("lost", "w") as file:
+        file.write("#!/no/such/\x1b[2J\n")
+    os.chmod("lost", 0o755)
+    complains(varve("run", "--", "./lost"), 126, "/no/such/?[2J")
+
+
 def crc32c(data):
     crc = 0xffffffff
     for byte in data:
@@ -244,6 +297,15 @@ def crc32c(data):
         for _ in range(8):
             crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
     return crc ^ 0xffffffff
+
+
+@claim
+def a_capture_can_come_through_a_pipe():
+    name = capture()
+    wanted = varve("report", name).must().out
+    equal(run("sh", "-c", f"cat {name} | {VARVE} report /dev/stdin").must().out, wanted)
+    equal(run("bash", "-c", f"{VARVE} report <(sleep 0.2; cat {name})").must().out, wanted)
+    complains(run("sh", "-c", f": | {VARVE} report /dev/stdin"), 2, "/dev/stdin", "empty")
 
 
 @claim

@@ -221,6 +221,24 @@ def a_capture_is_named_by_program_and_process():
     equal(names[0], f"git.{data['pid']}.varve")
 
 
+@claim
+def the_loader_is_a_program():
+    program = compile_c(EXACT)
+    record("/lib64/ld-linux-x86-64.so.2", program)
+    equal(report("--view", "live", "out.varve")["live_bytes"], 6022)
+
+
+@claim
+def the_command_for_more_can_be_pasted():
+    program = compile_c(EXACT)
+    for name in ("-dash", "we ird$(x)", "it's", "plain"):
+        os.link(program, name)
+        summary = varve("run", "--", "./" + name).must().err
+        command = summary.split("more with: varve ")[1].strip()
+        contains(run("sh", "-c", f"{VARVE} {command}").must().out, "peak_and_free")
+        os.unlink(name)
+
+
 FAMILY = """
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -262,7 +280,25 @@ def children_have_captures_of_their_own():
     assert all(name == "all.varve" or name.startswith("all.") for name in names), names
     text = varve("report", *names).must().out
     contains(text, "processes of one run")
-    equal(json.loads(varve("report", "--json", *names).must().out)["processes"], len(names))
+
+
+@claim
+def processes_are_counted_by_their_numbers():
+    program = compile_c(FAMILY.replace('"/bin/true", "true"', '"/usr/bin/git", "git", "--version"'))
+    summary = varve("run", "-o", "all.varve", "--", program).must().err
+    names = sorted(glob.glob("*.varve"))
+    found = [report(name) for name in names]
+    peaks = {}
+    for data in found:
+        peaks[data["pid"]] = max(peaks.get(data["pid"], 0), data["peak_bytes"])
+    equal((len(names), len(peaks)), (5, 4), "captures and processes")  # one of them runs git
+    contains(summary, "4 processes were recorded, in 5 captures; this is the biggest")
+    contains(varve("report", *names).must().out, "4 processes of one run")
+    for order in (names, names[::-1]):
+        data = report("--view", "peak", *order)
+        equal((data["processes"], data["peak_bytes"]), (4, sum(peaks.values())))
+        equal(sum(row["bytes"] for row in data["rows"]), data["peak_bytes"])
+        equal((data["command"], data["pid"]), ([program], report("all.varve")["pid"]))
 
 
 @claim
@@ -318,13 +354,19 @@ int main(void) {
     pthread_t threads[2];
     for (long i = 0; i < 2; i++) pthread_create(&threads[i], NULL, work, (void *)i);
     for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    free(kept[1]);
     return 0;
 }
 """, "threads", "-pthread", "-D_GNU_SOURCE")
     record(program)
     rows = report("--by", "thread", "--view", "live", "out.varve")["rows"]
-    found = sorted(row["bytes"] for row in rows)
-    assert 1000 in found and 2000 in found, rows
+    equal(len({row["thread"] for row in rows}), 3, "threads")
+    by_name = {row["function"]: row for row in rows}
+    equal((by_name["first"]["bytes"], by_name["second"]["bytes"]), (1000, 2000))
+    equal(by_name["threads"]["bytes"] < 0, True, "what the main thread freed of the second's")
+    assert all(0 <= row["share"] <= 1 for row in rows), rows
+    contains(varve("report", "--by", "thread", "--view", "live", "out.varve").must().out,
+             "by thread (allocated less freed by it)")
     data = report("--by", "function", "--view", "total", "out.varve")
     equal(rows_by_function(data)["work"]["blocks"], 2002)
 

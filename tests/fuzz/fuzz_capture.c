@@ -4,7 +4,7 @@
 #include "capture/codec.h"
 #include "capture/format.h"
 #include "capture/from_store.h"
-#include "snapshot/grouping.h"
+#include "report/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,15 +27,26 @@ static void mend_checksums(uint8_t *bytes, size_t byte_count) {
     }
 }
 
-static void group_all(struct vv_capture *capture) {
-    const struct vv_capture *captures[] = {capture};
+static FILE *nowhere(void) {
+    static FILE *file;
+    if (file == NULL) file = fopen("/dev/null", "w");
+    return file;
+}
+
+static void report_all(struct vv_capture *capture) {
+    struct vv_capture *captures[] = {capture};
+    struct vv_loaded loaded = {captures, 1};
+    vv_print_header(nowhere(), &loaded);
+    vv_print_losses(nowhere(), &loaded);
     for (unsigned key = 0; key < VV_KEY_COUNT; key++) {
         for (unsigned view = 0; view < VV_VIEW_COUNT; view++) {
             struct vv_grouping grouping = {.view = view, .key = key, .cumulative = (view & 1) != 0};
             struct vv_groups groups;
             struct vv_scratch *scratch = vv_scratch_new();
-            if (vv_group(&grouping, captures, 1, scratch, &groups) == 0) {
-                vv_group_stacks(&grouping, &groups, groups.count, scratch);
+            if (vv_group(&grouping, (const struct vv_capture *const *)captures, 1, scratch,
+                         &groups) == 0 &&
+                vv_group_stacks(&grouping, &groups, groups.count, scratch) == 0) {
+                vv_print_rows(nowhere(), &grouping, &groups, groups.count);
             }
             vv_scratch_free(scratch);
         }
@@ -45,7 +56,7 @@ static void group_all(struct vv_capture *capture) {
 static void use(struct vv_capture *capture) {
     size_t byte_count;
     if (vv_capture_check(capture) != NULL) abort(); /* whoever reads must have checked it */
-    group_all(capture);
+    report_all(capture);
     const void *encoded = vv_capture_encode(capture, &byte_count);
     struct vv_capture *again;
     const char *sentence;

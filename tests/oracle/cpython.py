@@ -298,12 +298,28 @@ def fill_free_lists():
     """Small tuples come and go with calls and callbacks; from now on they come from free lists."""
     tuples = [tuple([None] * size) for size in range(1, 20) for _ in range(5)]
     del tuples
+    gc.get_count()
+
+
+def refill_free_lists(phase, info):
+    """A full collection has emptied them. What that adds to the count is taken back: each of the
+    ballast that dies counts one down, and one more for `info`, which is older than this call."""
+    if phase == "stop" and info["generation"] == 2:
+        before = gc.get_count()[0]
+        fill_free_lists()
+        made = gc.get_count()[0] - before + 1
+        while made > 0:
+            ballast.pop()
+            made -= 1
+
+
+def warm_up():
+    fill_free_lists()
     thing = Instance()
     thing.a = None
     weakref.ref(thing)
     Ref(thing, called).canary = None
     getattr(thing, "a")
-    gc.get_count()
     events.clear()
     alive.clear()
 
@@ -314,14 +330,15 @@ def begin(program):
     breed_for(program)
     state.automatic = program.automatic is not None
     state.frozen = state.collecting = state.exact = False
-    ballast[:] = [set() for _ in range(BALLAST)]
+    ballast[:] = [set() for _ in range(AUTOMATIC_BALLAST if program.automatic else BALLAST)]
     gc.freeze()
     gc.collect()
-    fill_free_lists()
+    warm_up()
     if program.automatic:
         gc.set_threshold(*program.automatic)
+        gc.callbacks.append(refill_free_lists)
         gc.enable()
-    ballast.clear()  # each that dies counts one down, to 0
+    del ballast[-BALLAST:]  # each that dies counts one down, to 0
     state.frozen_base = gc.get_freeze_count()
 
 
@@ -330,6 +347,8 @@ def finish(program):
     if program.automatic:
         first, second, third = gc.get_count()
         gc.disable()
+        gc.callbacks.clear()
+        ballast.clear()
         events.append(f"=count={first},{second},{third}")
         show_objects()
         end_line("end")

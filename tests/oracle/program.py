@@ -176,8 +176,7 @@ def generate(seed):
     automatic, codes, fill = None, EXACT, COLLECT
     kind = below(10)
     if kind < 3:
-        # Of the oldest generation never: that empties CPython's free lists, which changes counts.
-        automatic, codes = (1 + below(12), 1 + below(3), 1000), AUTOMATIC
+        automatic, codes = (1 + below(12), 1 + below(3), 1 + below(3)), AUTOMATIC
     elif kind == 3:
         codes = FREEZING
     elif kind < 7:
@@ -207,7 +206,6 @@ def generate(seed):
         elif code == TUPLE:
             c = below(slot_count)
         elif code == COLLECT:
-            # A full collection empties CPython's free lists, see above.
-            a = below(2) if automatic else below(3)
+            a = below(3)
         operations.append((code, a, b, c, d))
     return Program(seed, automatic, operations)

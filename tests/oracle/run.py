@@ -18,7 +18,8 @@ numbers = {}                      # by address
 alive = set()
 events = []
 lines = []
-BALLAST = 200  # more than fill_free_lists() makes
+BALLAST = 200  # more than warm_up() makes
+AUTOMATIC_BALLAST = 5000  # and after each full collection
 ballast = []
 
 

@@ -154,6 +154,16 @@ def documents_refer_to_each_other():
 
 
 @claim
+def documents_print_what_the_readme_says():
+    if "default geometry" not in run(os.path.join(EXAMPLES, "lesson_sizes")).must().out:
+        raise Skipped("sizes of the default geometry")
+    text = open(os.path.join(SOURCE, "README.md")).read()
+    shown = text.split("$ ./documents music.json size giant-steps -- holders chambers\n")[1]
+    equal(documents("size", "giant-steps", "--", "holders", "chambers").out,
+          shown.split("```")[0])
+
+
+@claim
 def dropped_documents_go_with_their_cycles():
     ids = ["coltrane", "davis", "chambers", "giant-steps", "blue-train", "kind-of-blue"]
     words = [word for name in ids for word in ("drop", name, "--")][:-1]

@@ -224,10 +224,19 @@ TEST(the_stack_that_made_an_object_can_be_told) {
     varve_object *before = varve_float_new(world, 1);
     REQUIRE(varve_trace_start(0) == 0);
     varve_object *object = varve_float_new(world, 2);
+    const int line = __LINE__ - 1;
     CHECK_EQ(varve_describe_allocation(before, text, sizeof text), 0);
     CHECK_EQ_STR(text, "");
     CHECK_GT(varve_describe_allocation(object, text, sizeof text), 0);
-    CHECK(strstr(text, "test_objects") != NULL);
+    /* Folders are as the compiler notes them. */
+    static const char function[] = "the_stack_that_made_an_object_can_be_told ";
+    char end_of_line[100];
+    snprintf(end_of_line, sizeof end_of_line, "trace/test_objects.c:%d\n", line);
+    CHECK(strncmp(text, function, sizeof function - 1) == 0);
+    REQUIRE(strstr(text, end_of_line) != NULL);
+    CHECK(strstr(text, end_of_line) < strchr(text, '\n'));
+    CHECK(strstr(text, "\nmain ") != NULL);
+    CHECK(strstr(text, "varve_float_new") == NULL);
     varve_decref(object);
     varve_decref(before);
     varve_trace_stop();

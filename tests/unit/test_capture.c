@@ -203,9 +203,10 @@ static void put_u32(uint8_t *at, uint32_t value) {
     for (unsigned byte = 0; byte < 4; byte++) at[byte] = (uint8_t)(value >> 8 * byte);
 }
 
-/* Version 2 knew no mappings: its first chunk ends before their seven sums, which are 0 here. */
+/* Version 2 knew no mappings: its first chunk ends before their seven sums and a count, which are 0
+ * here. */
 TEST(a_file_of_version_2_is_read) {
-    enum { SUM_BYTES = 7, HEAD_BYTES = 16 };
+    enum { ADDED_BYTES = 8, HEAD_BYTES = 16 };
     struct vv_capture *capture = make_capture();
     size_t byte_count;
     const uint8_t *bytes = vv_capture_encode(capture, &byte_count);
@@ -213,13 +214,14 @@ TEST(a_file_of_version_2_is_read) {
     size_t length = chunk[12] | (size_t)chunk[13] << 8;
     uint8_t *copy = malloc(byte_count);
     uint8_t *copied_chunk = copy + VV_FORMAT_MAGIC_BYTES;
-    size_t kept_bytes = VV_FORMAT_MAGIC_BYTES + HEAD_BYTES + length - SUM_BYTES;
+    size_t kept_bytes = VV_FORMAT_MAGIC_BYTES + HEAD_BYTES + length - ADDED_BYTES;
     memcpy(copy, bytes, kept_bytes);
-    memcpy(copy + kept_bytes, bytes + kept_bytes + SUM_BYTES, byte_count - kept_bytes - SUM_BYTES);
+    memcpy(copy + kept_bytes, bytes + kept_bytes + ADDED_BYTES,
+           byte_count - kept_bytes - ADDED_BYTES);
     put_u32(copied_chunk + 8, 2);
-    put_u32(copied_chunk + 12, (uint32_t)(length - SUM_BYTES));
-    put_u32(copied_chunk, vv_crc32c(copied_chunk + 4, HEAD_BYTES - 4 + length - SUM_BYTES));
-    struct vv_capture *again = decoded(copy, byte_count - SUM_BYTES);
+    put_u32(copied_chunk + 12, (uint32_t)(length - ADDED_BYTES));
+    put_u32(copied_chunk, vv_crc32c(copied_chunk + 4, HEAD_BYTES - 4 + length - ADDED_BYTES));
+    struct vv_capture *again = decoded(copy, byte_count - ADDED_BYTES);
     REQUIRE(again != NULL);
     CHECK(!again->is_cut);
     CHECK_EQ(again->sums[VV_DOMAIN_MALLOC].live_bytes, 370);

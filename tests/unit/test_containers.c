@@ -260,6 +260,53 @@ TEST(nesting_without_end_is_an_error_not_a_crash) {
     CHECK_EQ(varve_world_free(world), 0);
 }
 
+TEST(tuples_hash_to_a_depth_of_100) {
+    varve_world *world = new_world();
+    varve_object *tuple = varve_tuple_new(world, 0, NULL), *dict = varve_dict_new(world), *value;
+    uint64_t hash;
+    for (int depth = 0; depth < 100; depth++) {
+        varve_object *outer = varve_tuple_new(world, 1, &tuple);
+        varve_decref(tuple);
+        tuple = outer;
+    }
+    CHECK_EQ(varve_hash(tuple, &hash), 0);
+    varve_object *deepest = varve_tuple_new(world, 1, &tuple);
+    CHECK_EQ(varve_hash(deepest, &hash), -ELOOP);
+    CHECK_EQ(varve_dict_get(dict, deepest, &value), -ELOOP);
+    varve_decref(deepest);
+    varve_decref(tuple);
+    varve_decref(dict);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
+#define QUEUE_COUNT (VARVE_GC_STRESS || VARVE_AUDIT ? 2000 : 1000000)
+
+/* Without what the table notes about deleted entries this would take many minutes. */
+TEST(a_dict_may_be_a_queue_of_any_length) {
+    varve_world *world = new_world();
+    varve_object *dict = varve_dict_new(world), *key, *value;
+    for (int index = 0; index < QUEUE_COUNT; index++) {
+        varve_object *number = varve_int_new(world, index);
+        CHECK_EQ(varve_dict_set(dict, number, number), 0);
+        varve_decref(number);
+    }
+    for (int index = 0; index < QUEUE_COUNT; index++) {
+        size_t position = 0;
+        REQUIRE(varve_dict_next(dict, &position, &key, &value) == 1);
+        CHECK_EQ(varve_int_value(key), index);
+        CHECK_EQ(varve_dict_delete(dict, key), 0);
+    }
+    size_t position = 0;
+    CHECK_EQ(varve_dict_next(dict, &position, &key, &value), 0);
+    CHECK_EQ(varve_dict_set(dict, varve_none(world), dict), 0);
+    position = 0;
+    CHECK_EQ(varve_dict_next(dict, &position, &key, &value), 1);
+    CHECK_EQ_PTR(key, varve_none(world));
+    varve_dict_clear(dict);
+    varve_decref(dict);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
 /* --- sets --- */
 
 TEST(sets_tell_whether_they_changed) {

@@ -73,6 +73,30 @@ TEST(what_is_referred_to_from_outside_lives_with_all_that_it_reaches) {
     CHECK_EQ(varve_world_free(world), 0);
 }
 
+struct node {
+    varve_object head;
+    varve_object *next;
+};
+
+static int node_traverse(varve_object *self, varve_visit visit, void *argument) {
+    struct node *node = (struct node *)self;
+    return node->next != NULL ? visit(node->next, argument) : 0;
+}
+
+/* As in CPython, where tp_clear may be NULL, too. */
+TEST(a_cycle_that_nobody_can_clear_is_found_by_every_collection_and_stays) {
+    varve_world *world = new_world();
+    varve_type_spec spec = {
+        .name = "node", .basic_bytes = sizeof(struct node), .traverse = node_traverse};
+    struct node *node = (struct node *)varve_object_new(varve_type_new(world, &spec));
+    node->next = &node->head;
+    for (int round = 0; round < 3; round++) CHECK_EQ(varve_gc_collect(world, 2), 1);
+    varve_gc_progress progress = {.done = false};
+    while (!progress.done) REQUIRE(varve_gc_step(world, 1000000, &progress) == 0);
+    CHECK_EQ_PTR(node->next, &node->head);
+    CHECK_EQ(varve_world_free(world), 1);
+}
+
 /* A random graph that is compared with a plain search from its roots. */
 #define GRAPH_COUNT 3000
 static void check_random_graph(uint64_t seed) {
@@ -190,6 +214,44 @@ TEST(automatic_collections_begin_above_the_threshold) {
     CHECK_EQ(stats[0].collections, 11);
     CHECK_EQ(stats[1].collections, 1);
     CHECK_EQ(varve_world_free(world), 701 * 12 + 1);
+}
+
+/* How many lists there were as each of the first collections of the oldest generation began. */
+struct old_begins {
+    int list_count;
+    int count;
+    int at[8];
+};
+
+static void note_old_begin(varve_world *world, varve_gc_phase phase, const varve_gc_info *info,
+                           void *argument) {
+    (void)world;
+    struct old_begins *begins = argument;
+    if (phase != VARVE_GC_START || info->generation != 2 || begins->count == 8) return;
+    begins->at[begins->count++] = begins->list_count;
+}
+
+/* A young collection is due with each 701st list, every 12th of them is of generation 1, and the
+ * one after 11 such may be of the oldest: the 133rd. When four times as much is old, 132 * 701 are
+ * less than a quarter of it, so it waits for the next of generation 1, and so on. CPython 3.11 has
+ * 93231, 186463, 279695, 372927, 474571, 601451, 753567, 947743 lists: one less for each before. */
+TEST(the_oldest_generation_waits_until_a_quarter_of_it_is_new) {
+    if (VARVE_GC_STRESS) SKIP("collects at every allocation");
+    varve_world *world = new_world();
+    varve_object *kept = list_of(world, NULL);
+    struct old_begins begins = {0};
+    varve_gc_collect(world, 2);
+    varve_gc_add_callback(world, note_old_begin, &begins);
+    varve_gc_enable(world);
+    for (; begins.list_count < 1000000; begins.list_count++) {
+        varve_object *list = varve_list_new(world);
+        varve_list_append(kept, list);
+        varve_decref(list);
+    }
+    static const int expected[8] = {133, 266, 399, 532, 677, 858, 1075, 1352};
+    for (int index = 0; index < 8; index++) CHECK_EQ(begins.at[index], expected[index] * 701 - 1);
+    varve_decref(kept);
+    CHECK_EQ(varve_world_free(world), 0);
 }
 
 TEST(disabled_collection_leaves_garbage_until_asked) {

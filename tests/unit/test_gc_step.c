@@ -314,6 +314,56 @@ TEST(a_bounded_pause_setting_collects_old_garbage_on_its_own) {
     varve_world_free(world);
 }
 
+static void note_most_visited(varve_world *world, varve_gc_phase phase, const varve_gc_info *info,
+                              void *argument) {
+    (void)world;
+    uint64_t *most = argument;
+    if (phase == VARVE_GC_STOP && info->visited > most[info->generation])
+        most[info->generation] = info->visited;
+}
+
+/* For each object that is made, an old one dies: on balance there are no more. */
+TEST(with_a_bounded_pause_young_collections_are_small_though_old_objects_die) {
+    if (VARVE_GC_STRESS) SKIP("collects at every allocation as it is");
+    enum { KEPT_COUNT = 50000, MADE_COUNT = 40000 };
+    static varve_object *kept[KEPT_COUNT];
+    varve_world *world = new_world();
+    for (int index = 0; index < KEPT_COUNT; index++) kept[index] = varve_list_new(world);
+    varve_gc_collect(world, 2);
+    uint64_t most_visited[VARVE_GC_GENERATIONS] = {0};
+    varve_gc_add_callback(world, note_most_visited, most_visited);
+    varve_gc_set_pause(world, PAUSE_NS);
+    varve_gc_enable(world);
+    for (int index = 0; index < MADE_COUNT; index++) {
+        varve_decref(kept[index]);
+        kept[index] = varve_list_new(world);
+    }
+    varve_gc_stats stats[VARVE_GC_GENERATIONS];
+    varve_gc_get_stats(world, stats);
+    CHECK_EQ(stats[0].collections + stats[1].collections, MADE_COUNT / 701);
+    CHECK_EQ(most_visited[0], 701);
+    CHECK_EQ(most_visited[1], 12 * 701);
+    for (int index = 0; index < KEPT_COUNT; index++) varve_decref(kept[index]);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
+TEST(deaths_count_beyond_the_threshold_though_a_pause_is_set) {
+    varve_world *world = new_world();
+    varve_object *kept[20];
+    int count[VARVE_GC_GENERATIONS];
+    varve_gc_set_pause(world, PAUSE_NS);
+    varve_gc_set_threshold(world, (const int[]){10, 10, 10});
+    for (int index = 0; index < 20; index++) kept[index] = varve_list_new(world);
+    for (int index = 0; index < 20; index++) varve_decref(kept[index]);
+    varve_gc_get_count(world, count);
+    CHECK_EQ(count[0], 10);
+    varve_gc_set_pause(world, 0);
+    varve_decref(varve_list_new(world));
+    varve_gc_get_count(world, count);
+    CHECK_EQ(count[0], 10);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
 /* --- objects with many references --- */
 
 #define MANY_COUNT (VARVE_GC_STRESS || VARVE_AUDIT ? 2000 : 300000)

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "varve/gc.h"
 #include "varve/inspect.h"
+#include "varve/weakref.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -69,6 +70,26 @@ TEST(garbage_has_no_path) {
     CHECK_EQ_PTR(varve_paths_to(left, NULL, 3), NULL);
     CHECK_EQ(errno, ENOENT);
     CHECK_EQ(varve_gc_collect(world, 2), 2);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
+/* The holder is garbage, so the way to the object begins with the program's own reference. */
+TEST(what_only_garbage_holds_is_its_own_root) {
+    varve_world *world = varve_world_new();
+    varve_gc_disable(world);
+    varve_object *target = varve_list_new(world);
+    varve_object *garbage = list_with(world, target);
+    varve_list_append(garbage, garbage);
+    varve_decref(garbage);
+    varve_object *path = varve_path_to(target, NULL);
+    check_path(path, 1, &target);
+    varve_decref(path);
+    varve_object *paths = varve_paths_to(target, NULL, 3);
+    REQUIRE(paths != NULL && varve_list_length(paths) == 1);
+    check_path(varve_list_get(paths, 0), 1, &target);
+    varve_decref(paths);
+    CHECK_EQ(varve_gc_collect(world, 2), 1);
+    varve_decref(target);
     CHECK_EQ(varve_world_free(world), 0);
 }
 
@@ -213,6 +234,40 @@ TEST(objects_and_references_are_described_in_words) {
     varve_decref(text);
     varve_decref(number);
     varve_decref(node);
+    varve_decref(cls);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
+TEST(references_of_weak_tables_are_described_in_words) {
+    varve_world *world = varve_world_new();
+    varve_object *cls = varve_class_new(world, &(varve_class_spec){.name = "Key"});
+    varve_object *weak = varve_instance_new(cls);
+    varve_object *strong = varve_list_new(world);
+    varve_object *by_value = varve_weak_value_dict_new(world);
+    varve_object *by_key = varve_weak_key_dict_new(world, false);
+    varve_object *ephemerons = varve_ephemerons_new(world);
+    varve_object *set = varve_weak_set_new(world, false);
+    REQUIRE(varve_weak_value_dict_set(by_value, varve_none(world), weak) == 0);
+    REQUIRE(varve_weak_key_dict_set(by_key, weak, strong) == 0);
+    REQUIRE(varve_ephemerons_set(ephemerons, weak, strong) == 0);
+    REQUIRE(varve_weak_set_add(set, weak) >= 0);
+    check_reference(by_value, varve_none(world), "key");
+    check_reference(by_key, strong, "[Key]");
+    check_reference(ephemerons, strong, "[Key]");
+    check_reference(ephemerons, weak, ""); /* it does not hold it */
+    varve_object *members = varve_gc_get_referents(world, 1, &set);
+    REQUIRE(members != NULL && varve_list_length(members) == 1);
+    check_reference(set, varve_list_get(members, 0), "weak reference");
+    varve_decref(members);
+    varve_deep_size size;
+    CHECK_EQ(varve_retained_sizeof(weak, false, &size), 0);
+    CHECK_EQ(size.objects, 1);
+    varve_decref(weak);
+    varve_decref(strong);
+    varve_decref(by_value);
+    varve_decref(by_key);
+    varve_decref(ephemerons);
+    varve_decref(set);
     varve_decref(cls);
     CHECK_EQ(varve_world_free(world), 0);
 }

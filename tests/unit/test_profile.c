@@ -2,6 +2,7 @@
  * Profiles of stretches of code: growth, peaks, nesting, threads. */
 #include "harness.h"
 
+#include "os/clock.h"
 #include "os/pages.h"
 #include "varve/leak.h"
 
@@ -9,6 +10,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct seen {
@@ -73,6 +75,37 @@ TEST(profiles_nest_and_each_has_its_own_peak) {
     CHECK_EQ(outer_seen.result.net_bytes, 300);
     CHECK(!varve_trace_is_tracing());
     varve_free(late);
+}
+
+static void keep_slowly(const varve_profile_result *result, void *argument) {
+    keep(result, argument);
+    usleep(200000);
+}
+
+TEST(an_outer_profile_does_not_count_the_end_of_an_inner_one) {
+    struct seen outer_seen, inner_seen;
+    varve_profile *outer = begin("outer", 0);
+    usleep(1000);
+    varve_profile_end(begin("inner", 0), keep_slowly, &inner_seen);
+    varve_profile_end(outer, keep, &outer_seen);
+    CHECK_GE(outer_seen.result.duration_ns, 1000000);
+    CHECK_LT(outer_seen.result.duration_ns, 150000000);
+}
+
+TEST(names_are_read_once) {
+    struct seen seen;
+    uint64_t least_ns = UINT64_MAX;
+    for (int round = 0; round < 6; round++) {
+        varve_profile *profile = begin("round", 0);
+        void *block = varve_malloc(100);
+        uint64_t before_ns = vv_clock_ns();
+        varve_profile_end(profile, keep, &seen);
+        uint64_t elapsed_ns = vv_clock_ns() - before_ns;
+        CHECK_EQ(seen.site_count, 1);
+        if (round > 0 && elapsed_ns < least_ns) least_ns = elapsed_ns;
+        varve_free(block);
+    }
+    CHECK_LT(least_ns, 20000000); /* the C library's debug information alone takes longer */
 }
 
 TEST(a_trace_that_was_on_stays_on) {
@@ -149,6 +182,9 @@ static int leave_early(void) {
     return 0;
 }
 
+/* On one line: no name hides another, which would be an error here. */
+#define TWO_PROFILES VARVE_PROFILE("left", 3) VARVE_PROFILE("right", 3)
+
 static void use_macros(void) {
     int rounds = 0;
     CHECK_EQ(leave_early(), 5);
@@ -160,6 +196,8 @@ static void use_macros(void) {
         rounds++;
     }
     CHECK_EQ(rounds, 2);
+    TWO_PROFILES rounds++;
+    CHECK_EQ(rounds, 3);
 }
 
 TEST(a_call_is_reported_on_stderr) {
@@ -176,9 +214,9 @@ TEST(a_scope_ends_however_it_is_left) {
     char text[2048];
     varve_profile_end(begin("probe", 0), keep, &(struct seen){.site_count = 0});
     capture_stderr(use_macros, text, sizeof text);
-    const char *names[] = {"inner", "outer", "broken off", "once"};
+    const char *names[] = {"inner", "outer", "broken off", "once", "right", "left"};
     const char *at = text;
-    for (int index = 0; index < 4; index++) {
+    for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) {
         at = at != NULL ? strstr(at, names[index]) : NULL;
         CHECK(at != NULL);
     }
@@ -203,6 +241,36 @@ TEST(without_memory_there_is_no_profile_and_no_trace) {
         CHECK(!varve_trace_is_tracing());
     }
     CHECK_GE(failures, 1);
+}
+
+static _Atomic bool profiling_ends;
+
+static void *profile_again_and_again(void *argument) {
+    (void)argument;
+    while (!profiling_ends) {
+        varve_profile *profile = varve_profile_begin("again", 1, 0);
+        if (profile != NULL) varve_profile_end(profile, NULL, NULL);
+    }
+    return NULL;
+}
+
+TEST(a_child_forked_while_others_profile_can_do_so_too) {
+    pthread_t thread;
+    varve_profile_end(begin("first", 0), NULL, NULL);
+    REQUIRE(pthread_create(&thread, NULL, profile_again_and_again, NULL) == 0);
+    for (int round = 0; round < 30; round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(60); /* ends it, should it hang */
+            varve_profile *profile = varve_profile_begin("in the child", 1, 0);
+            _exit(profile != NULL ? 0 : 1);
+        }
+        int status = -1;
+        CHECK_EQ(waitpid(child, &status, 0), child);
+        CHECK_EQ(status, 0);
+    }
+    profiling_ends = true;
+    pthread_join(thread, NULL);
 }
 
 TEST(any_number_of_sites_may_be_asked_for) {

@@ -326,3 +326,80 @@ TEST(without_memory_sizes_say_so_and_change_nothing) {
     varve_decref(list);
     CHECK_EQ(varve_world_free(world), 0);
 }
+
+/* --- freed objects --- */
+
+static varve_world *its_world;
+static varve_object *neighbour; /* keeps the pool */
+
+static varve_object *freed_list(void) {
+    its_world = varve_world_new();
+    varve_object *list = varve_list_new(its_world);
+    neighbour = varve_list_new(its_world);
+    REQUIRE(list != NULL && neighbour != NULL);
+    varve_decref(list);
+    return list;
+}
+
+#define FREED "varve: an object was used after it was freed"
+
+TEST_ABORTS(the_size_of_a_freed_object_is_refused, FREED) {
+    varve_sizeof(freed_list(), false);
+}
+
+TEST_ABORTS(the_deep_size_of_a_freed_object_is_refused, FREED) {
+    varve_deep_size size;
+    varve_deep_sizeof(freed_list(), NULL, &size);
+}
+
+TEST_ABORTS(a_freed_object_cannot_be_excluded_from_a_size, FREED) {
+    varve_object *list = freed_list();
+    varve_deep_size size;
+    varve_deep_sizeof_options options = {.exclude = &list, .exclude_count = 1};
+    varve_deep_sizeof(neighbour, &options, &size);
+}
+
+TEST_ABORTS(the_retained_size_of_a_freed_object_is_refused, FREED) {
+    varve_deep_size size;
+    varve_retained_sizeof(freed_list(), false, &size);
+}
+
+TEST_ABORTS(a_freed_object_is_not_in_a_dominator_tree, FREED) {
+    varve_dominators *tree;
+    varve_deep_size size;
+    varve_object *list = freed_list();
+    REQUIRE(varve_dominators_new(its_world, false, &tree) == 0);
+    varve_dominators_retained(tree, list, &size);
+}
+
+TEST_ABORTS(no_path_leads_to_a_freed_object, FREED) {
+    varve_path_to(freed_list(), NULL);
+}
+
+TEST_ABORTS(no_paths_lead_to_a_freed_object, FREED) {
+    varve_paths_to(freed_list(), NULL, 3);
+}
+
+static void ignore(const char *text, size_t length, void *argument) {
+    (void)text, (void)length, (void)argument;
+}
+
+TEST_ABORTS(the_holders_of_a_freed_object_are_not_drawn, FREED) {
+    varve_write_holders(freed_list(), 2, 5, ignore, NULL);
+}
+
+TEST_ABORTS(a_freed_object_is_not_described, FREED) {
+    char text[100];
+    varve_describe(freed_list(), text, sizeof text);
+}
+
+TEST_ABORTS(a_reference_of_a_freed_object_is_not_described, FREED) {
+    char text[100];
+    varve_object *list = freed_list();
+    varve_describe_reference(list, list, text, sizeof text);
+}
+
+TEST_ABORTS(the_allocation_of_a_freed_object_is_not_described, FREED) {
+    char text[100];
+    varve_describe_allocation(freed_list(), text, sizeof text);
+}

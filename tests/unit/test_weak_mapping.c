@@ -94,13 +94,45 @@ TEST(threaded_weak_value_dict_copy) {
 
 /* --- the mapping protocol --- */
 
+/* A walk, which is over keys, values and items at once, shows those in turn. */
+static void check_walk(const struct fixture *fixture, size_t count, varve_object *const *keys,
+                       varve_object *const *values) {
+    varve_object *key, *value;
+    size_t position = 0;
+    for (size_t index = 0; index < count; index++) {
+        CHECK_EQ(dict_next(fixture, &position, &key, &value), 1);
+        CHECK_EQ_PTR(key, keys[index]);
+        CHECK_EQ_PTR(value, values[index]);
+        varve_decref(key);
+        varve_decref(value);
+    }
+    CHECK_EQ(dict_next(fixture, &position, NULL, NULL), 0);
+}
+
+static void check_default(const struct fixture *fixture, varve_object *key, varve_object *value,
+                          int result, varve_object *expected) {
+    varve_object *got;
+    CHECK_EQ(varve_weak_dict_setdefault(fixture->dict, key, value, &got), result);
+    CHECK_EQ_PTR(got, expected);
+    varve_decref(got);
+}
+
+static void check_pop(const struct fixture *fixture, varve_object *expected_key,
+                      varve_object *expected_value) {
+    varve_object *key, *value;
+    CHECK_EQ(varve_weak_table_pop(fixture->dict, &key, &value), 1);
+    CHECK_EQ_PTR(key, expected_key);
+    CHECK_EQ_PTR(value, expected_value);
+    varve_decref(key);
+    varve_decref(value);
+}
+
 static void check_mapping(bool by_value) {
     begin();
     struct fixture fixture = empty_fixture(by_value), other = empty_fixture(by_value);
     varve_object *objects[3], *keys[3], *values[3], *got;
-    size_t position = 0;
     CHECK_EQ(dict_length(&fixture), 0);
-    CHECK_EQ(dict_next(&fixture, &position, NULL, NULL), 0);
+    check_walk(&fixture, 0, NULL, NULL);
     CHECK_EQ(varve_weak_table_pop(fixture.dict, NULL, NULL), 0);
     CHECK_EQ(varve_equal(fixture.dict, other.dict), 1);
     for (int index = 0; index < 3; index++) {
@@ -114,6 +146,7 @@ static void check_mapping(bool by_value) {
         varve_decref(got);
         CHECK_EQ(dict_length(&fixture), index + 1);
     }
+    check_walk(&fixture, 3, keys, values);
     CHECK_EQ(varve_equal(fixture.dict, other.dict), 0);
     CHECK_EQ(varve_weak_dict_update(other.dict, fixture.dict), 0);
     CHECK_EQ(varve_equal(fixture.dict, other.dict), 1);
@@ -125,6 +158,12 @@ static void check_mapping(bool by_value) {
     CHECK_EQ(varve_weak_dict_take(fixture.dict, keys[0], &got), 1);
     CHECK_EQ_PTR(got, values[0]);
     varve_decref(got);
+    check_walk(&fixture, 1, &keys[2], &values[2]);
+    check_default(&fixture, keys[0], values[0], 1, values[0]);
+    check_default(&fixture, keys[0], values[1], 0, values[0]);
+    check_pop(&fixture, keys[0], values[0]);
+    check_pop(&fixture, keys[2], values[2]);
+    CHECK_EQ(varve_weak_table_pop(fixture.dict, NULL, NULL), 0);
     uint64_t hash;
     CHECK_EQ(varve_hash(fixture.dict, &hash), -EOPNOTSUPP);
     for (int index = 0; index < 3; index++) {

@@ -162,8 +162,11 @@ TEST(sub_and_super) {
     set_up();
     varve_object *ab_items = list_of("ab"), *def_items = list_of("def");
     varve_object *ab = set_of(ab_items), *all = set_of(letters), *def = set_of(def_items);
-    CHECK_EQ(varve_weak_set_is_subset(ab, set), 1);
-    CHECK_EQ(varve_weak_set_is_subset(set, set), 1);
+    CHECK_EQ(varve_weak_set_is_subset(ab, set), 1); /* and a proper one: they are not equal */
+    CHECK_EQ(varve_weak_set_is_subset(set, ab), 0);
+    CHECK_EQ(varve_equal(ab, set), 0);
+    CHECK_EQ(varve_weak_set_is_subset(set, set), 1); /* not a proper one */
+    CHECK_EQ(varve_equal(set, set), 1);
     CHECK_EQ(varve_weak_set_is_subset(set, all), 1);
     CHECK_EQ(varve_weak_set_is_subset(set, letters), 1);
     CHECK_EQ(varve_weak_set_is_subset(all, set), 0);
@@ -493,6 +496,35 @@ TEST(a_large_set_is_popped_in_linear_time) {
     varve_list_clear(kept);
     CHECK_EQ(varve_weak_table_pop(large, &item, NULL), 0);
     varve_decref(large);
+    varve_decref(kept);
+    end();
+}
+
+#define QUEUE_COUNT (VARVE_GC_STRESS || VARVE_AUDIT ? 2000 : 500000)
+
+TEST(a_large_set_is_taken_from_the_front_in_linear_time) {
+    begin();
+    varve_object *queue = varve_weak_set_new(world, true), *kept = varve_list_new(world), *item;
+    for (int index = 0; index < QUEUE_COUNT; index++) {
+        item = varve_set_new(world);
+        CHECK_EQ(varve_weak_set_add(queue, item), 1);
+        CHECK_EQ(varve_list_append(kept, item), 0);
+        varve_decref(item);
+    }
+    for (size_t index = 0; index < QUEUE_COUNT; index++) {
+        size_t position = 0;
+        REQUIRE(varve_weak_set_next(queue, &position, &item) == 1);
+        CHECK_EQ_PTR(item, varve_list_get(kept, index));
+        CHECK_EQ(varve_weak_set_discard(queue, item), 1);
+        varve_decref(item);
+    }
+    size_t position = 0;
+    CHECK_EQ(varve_weak_set_next(queue, &position, &item), 0);
+    CHECK_EQ(varve_weak_set_add(queue, kept), 1);
+    CHECK_EQ(varve_weak_set_next(queue, &position, &item), 1);
+    CHECK_EQ_PTR(item, kept);
+    varve_decref(item);
+    varve_decref(queue);
     varve_decref(kept);
     end();
 }

@@ -198,9 +198,24 @@ TEST(a_collectors_state_that_cannot_be_is_named) {
     *vv_object_state(list) = 2 << VV_STATE_GENERATION_SHIFT;
     CHECK_EQ(check(world), 1);
     check_sentence("varve: <list 0x> is not tracked, but has a generation");
+    *vv_object_state(list) = state | VV_STATE_CANDIDATE;
+    CHECK_EQ(check(world), 1);
+    check_sentence("varve: <list 0x> is in the set of a collection, but none is running");
     *vv_object_state(list) = state;
     varve_decref(list);
     varve_decref(number);
+    CHECK_EQ(varve_world_free(world), 0);
+}
+
+TEST(an_object_of_an_unknown_type_is_named) {
+    varve_world *world = varve_world_new();
+    varve_object *list = varve_list_new(world);
+    uint32_t type_index = list->type_index;
+    list->type_index = 123456;
+    CHECK_EQ(check(world), 1);
+    check_sentence("varve: the type of the object at 0x is unknown");
+    list->type_index = type_index;
+    varve_decref(list);
     CHECK_EQ(varve_world_free(world), 0);
 }
 

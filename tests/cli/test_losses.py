@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""What could not be recorded is counted, and the count is right."""
+
+import glob
+import os
+import resource
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+from claims import *
+from recording import *
+
+LEVELS = 13
+
+
+def many_stacks():
+    """Allocates 100 bytes on each of 2^LEVELS different stacks, twice."""
+    lines = ["#include <stdlib.h>", f"static void *kept[{2 << LEVELS}];", "static int count;",
+             f"static void a{LEVELS}(int path) {{ (void)path; kept[count++] = malloc(100); }}",
+             f"static void b{LEVELS}(int path) {{ (void)path; kept[count++] = malloc(100); }}"]
+    for level in reversed(range(LEVELS)):
+        for name in "ab":
+            lines.append(f"static void {name}{level}(int path) {{ (path >> {level} & 1 ? "
+                         f"a{level + 1} : b{level + 1})(path); }}")
+    lines.append(f"int main(void) {{ for (int path = 0; path < {2 << LEVELS}; path++) a0(path); }}")
+    return compile_c("\n".join(lines) + "\n")
+
+
+@claim
+def allocations_whose_stacks_found_no_room_are_counted():
+    count = 2 << LEVELS
+    program = many_stacks()
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (700 * 1024, 700 * 1024))
+
+    record(program)
+    whole = report("--by", "traceback", "out.varve")
+    equal((whole["merged_stacks"], whole["total_blocks"]), (0, count))
+    record(program, preexec_fn=limit)
+    data = report("--by", "function", "--view", "total", "out.varve")
+    row = rows_by_function(data)["(trace tables full)"]
+    assert 1000 < row["blocks"] < count, row["blocks"]
+    equal(data["merged_stacks"], row["blocks"], "stacks that are not told apart")
+    equal(data["total_blocks"] + data["lost_events"], count, "what is counted and what is lost")
+    text = varve("report", "out.varve").must().out
+    contains(text, f"note: {row['blocks']} allocations found the tables full")
+
+
+@claim
+def a_process_with_little_address_space_is_recorded_exactly():
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
+
+    record(compile_c(EXACT), preexec_fn=limit)
+    data = report("out.varve")
+    equal((data["peak_bytes"], data["live_bytes"], data["lost_events"], data["merged_stacks"]),
+          (1001 + 21 + 5000 + 1000000, 1001 + 21 + 5000, 0, 0))
+
+
+@claim
+def children_that_cannot_be_recorded_are_counted():
+    if os.geteuid() != 0:
+        raise Skipped("chroot needs root")
+    os.mkdir("elsewhere")
+    record(compile_c("""
+    #define _GNU_SOURCE
+    #include <stdlib.h>
+    #include <sys/wait.h>
+    #include <unistd.h>
+    int main(int count, char **words) {
+        void *kept = malloc(1000);
+        if (kept == NULL || chroot(words[1]) != 0) return 1;
+        for (int child = 0; child < 3; child++) {
+            if (fork() == 0) return malloc(2000) == NULL;
+            wait(NULL);
+        }
+        return count != 2;
+    }
+    """), os.path.abspath("elsewhere"))
+    equal(report("out.varve")["unrecorded_children"], 3)
+    contains(varve("report", "out.varve").must().out, "note: 3 forked children were not recorded")
+    equal(glob.glob("out.program*"), [])
+
+
+main()
