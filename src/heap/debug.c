@@ -18,10 +18,19 @@ enum { MARK_NONE = VV_API_NONE, MARK_FREED = 0x80 };
 
 /* Freed blocks in the order in which they were freed; a full ring gives up its oldest. There is no
  * lock that a signal handler could keep by leaving a free through longjmp(). */
-#define QUARANTINE_MAX_BLOCKS 1024
-#define QUARANTINE_MAX_BLOCK_BYTES ((size_t)64 * 1024)
-static _Atomic(void *) quarantine[QUARANTINE_MAX_BLOCKS];
-static _Atomic unsigned quarantine_turn;
+struct ring {
+    _Atomic(void *) *blocks;
+    unsigned capacity; /* a power of two */
+    _Atomic unsigned turn;
+};
+
+/* Big blocks keep their addresses and no memory. */
+#define BIG_BYTES ((size_t)64 * 1024)
+#define SMALL_MAX_COUNT 1024
+#define BIG_MAX_COUNT 64
+static _Atomic(void *) small_blocks[SMALL_MAX_COUNT], big_blocks[BIG_MAX_COUNT];
+static struct ring small_ring = {.blocks = small_blocks, .capacity = SMALL_MAX_COUNT};
+static struct ring big_ring = {.blocks = big_blocks, .capacity = BIG_MAX_COUNT};
 static _Atomic size_t waiting_blocks, waiting_bytes;
 
 void vv_debug_enable(void) {
@@ -37,17 +46,11 @@ static bool all_bytes_are(const unsigned char *bytes, size_t byte_count, unsigne
     return true;
 }
 
-/* A huge block's pages go back to the system at once: a late write to them faults. */
-static size_t filled_bytes(const struct vv_place *place) {
-    return place->huge != NULL ? 0 : vv_place_usable_bytes(place);
-}
-
 /* `fact` is of the life that has ended. */
 static void check_still_freed(const struct vv_place *place, size_t skipped_bytes,
                               struct vv_fact fact) {
     const unsigned char *bytes = place->block;
-    size_t byte_count = filled_bytes(place);
-    if (byte_count <= skipped_bytes) return;
+    size_t byte_count = vv_place_usable_bytes(place);
     if (all_bytes_are(bytes + skipped_bytes, byte_count - skipped_bytes, FREED_BYTE)) return;
     vv_misuse_block("write to ", place, fact, " after it was freed");
 }
@@ -115,12 +118,33 @@ void vv_debug_check_free(const struct vv_place *place, enum vv_api api, size_t s
     }
 }
 
+void vv_debug_check_usable(const struct vv_place *place) {
+    if (!is_carved_block(place)) vv_misuse_foreign_pointer(place->block);
+    struct vv_fact fact = vv_place_get_fact(place);
+    if (fact.site == VV_SITE_NONE) vv_misuse_foreign_pointer(place->block);
+    if (*vv_place_mark(place) != MARK_FREED) return;
+    vv_misuse_block("usable size of ", place, fact, ", asked for after it was freed");
+}
+
 /* --- the quarantine --- */
 
-static void *exchange_oldest(void *block) {
-    unsigned turn = atomic_fetch_add_explicit(&quarantine_turn, 1, memory_order_relaxed);
-    return atomic_exchange_explicit(&quarantine[turn % QUARANTINE_MAX_BLOCKS], block,
-                                    memory_order_acq_rel); /* what was written to the blocks */
+static bool is_big(const struct vv_place *place) {
+    return place->huge != NULL || vv_place_usable_bytes(place) > BIG_BYTES;
+}
+
+/* Makes late writes show. False: not possible, the block cannot wait. */
+static bool close_block(const struct vv_place *place) {
+    size_t byte_count = vv_place_usable_bytes(place);
+    if (is_big(place)) return vv_pages_forbid(place->block, byte_count);
+    memset(place->block, FREED_BYTE, byte_count);
+    return true;
+}
+
+/* The reverse. False: not possible, the block is lost. */
+static bool open_block(const struct vv_place *place) {
+    if (is_big(place)) return vv_pages_commit(place->block, vv_place_usable_bytes(place));
+    check_still_freed(place, 0, vv_place_get_fact(place));
+    return true;
 }
 
 static void begin_waiting(const struct vv_place *place) {
@@ -138,20 +162,41 @@ static bool is_of_reserve(const struct vv_place *place) {
     return place->pool != NULL && vv_emergency_owns(place->pool);
 }
 
+/* Puts `block` in the place of the one that has waited longest. */
+static void *exchange_oldest(struct ring *ring, void *block) {
+    unsigned turn = atomic_fetch_add_explicit(&ring->turn, 1, memory_order_relaxed);
+    return atomic_exchange_explicit(&ring->blocks[turn % ring->capacity], block,
+                                    memory_order_acq_rel); /* what was written to the blocks */
+}
+
+/* True: *out_place, that of a block from a ring, may be given back. */
+static bool take_out(void *block, struct vv_place *out_place) {
+    if (block == NULL) return false;
+    bool found = vv_place_find(block, out_place);
+    vv_assert(found);
+    (void)found;
+    end_waiting(out_place);
+    return open_block(out_place);
+}
+
 bool vv_debug_quarantine(struct vv_place *place) {
     if (is_of_reserve(place)) return true;
     *vv_place_mark(place) = MARK_FREED;
-    memset(place->block, FREED_BYTE, filled_bytes(place));
-    if (place->huge != NULL || filled_bytes(place) > QUARANTINE_MAX_BLOCK_BYTES) return true;
+    if (!close_block(place)) return true;
     begin_waiting(place);
-    void *oldest = exchange_oldest(place->block);
-    if (oldest == NULL) return false;
-    bool found = vv_place_find(oldest, place);
-    vv_assert(found);
-    (void)found;
-    end_waiting(place);
-    check_still_freed(place, 0, vv_place_get_fact(place));
-    return true;
+    return take_out(exchange_oldest(is_big(place) ? &big_ring : &small_ring, place->block), place);
+}
+
+bool vv_debug_release_big(struct vv_thread *thread) {
+    bool released = false;
+    for (unsigned index = 0; index < BIG_MAX_COUNT; index++) {
+        struct vv_place place;
+        if (!take_out(exchange_oldest(&big_ring, NULL), &place)) continue;
+        vv_place_clear_fact(&place);
+        vv_place_give(thread, &place);
+        released = true;
+    }
+    return released;
 }
 
 void vv_debug_count_quarantine(size_t *out_block_count, size_t *out_byte_count) {

@@ -3,6 +3,7 @@
  *
  *   live block:   | CD CD ... what the program asked for ... | FD FD ... guard |
  *   freed block:  | link | DD DD DD ...                                       |
+ *   freed block over 64 KiB: no memory, every access faults
  *
  * Fresh bytes are filled with 0xCD and freed ones with 0xDD; behind each block are guard bytes
  * 0xFD, at least VV_DEBUG_GUARD_BYTES, which also catch what is written before the next block (the
@@ -36,12 +37,18 @@ void vv_debug_allocated(const struct vv_place *place, const struct vv_request *r
  * deferred, by whatever function. */
 void vv_debug_check_free(const struct vv_place *place, enum vv_api api, size_t stated_bytes);
 
+/* Fatal: the block whose usable size is asked for is not live. */
+void vv_debug_check_usable(const struct vv_place *place);
+
 /* Whether the block waits in the quarantine. */
 bool vv_debug_is_freed(const struct vv_place *place);
 
 /* Puts a freed block into the quarantine. True: *place is now a block to be given back, one that
  * has left the quarantine or the same. False: nothing is to be given back. */
 bool vv_debug_quarantine(struct vv_place *place);
+
+/* Gives back the blocks of over 64 KiB that wait there, when memory is short. False: none. */
+bool vv_debug_release_big(struct vv_thread *thread);
 
 /* What waits there, which statistics count as live. */
 void vv_debug_count_quarantine(size_t *out_block_count, size_t *out_byte_count);

@@ -96,7 +96,7 @@ void vv_misuse_invalid_free(const void *address) {
     vv_text_add(&text, "varve: free of ");
     add_address(&text, address);
     vv_text_add(&text, ours ? ", whose memory has been freed before or was never allocated"
-                            : ", which varve did not allocate");
+                            : ", which is not a block of varve");
     vv_fatal(vv_text_end(&text));
 }
 

@@ -8,7 +8,7 @@
 #include "heap/place.h"
 #include "heap/request.h"
 
-/* "free of 0x..., which varve did not allocate", or "... which is inside the block ...", or
+/* "free of 0x..., which is not a block of varve", or "... which is inside the block ...", or
  * "... whose memory has been freed". */
 VV_COLD _Noreturn void vv_misuse_invalid_free(const void *address);
 

@@ -105,6 +105,14 @@ static void *allocate_in_emergency(const struct vv_request *request) {
     return place.block;
 }
 
+/* What waits in debug mode is given back before an allocation fails. */
+static bool take(struct vv_thread *thread, enum vv_lane lane, const struct vv_need *need,
+                 struct vv_place *out_place) {
+    if (vv_likely(vv_place_take(thread, lane, need, out_place))) return true;
+    return vv_debug_on && vv_debug_release_big(thread) &&
+           vv_place_take(thread, lane, need, out_place);
+}
+
 /* The block of a request whose size is known to be reasonable, or NULL. */
 static void *allocate_entered(struct vv_thread *thread, const struct vv_request *request) {
     enum vv_lane lane = vv_lane_get();
@@ -112,7 +120,7 @@ static void *allocate_entered(struct vv_thread *thread, const struct vv_request 
                            .alignment = request->alignment,
                            .untouched = request->zeroed};
     struct vv_place place;
-    if (!vv_place_take(thread, lane, &need, &place)) return NULL;
+    if (!take(thread, lane, &need, &place)) return NULL;
     if (lane == VV_LANE_FACTS) keep_facts(thread, &place, request);
     if (request->zeroed && !place.untouched) memset(place.block, 0, request->byte_count);
     return place.block;
@@ -221,7 +229,7 @@ static void *move_entered(struct vv_thread *thread, struct vv_place *old,
     struct vv_need need =
         need_to_move(vv_place_usable_bytes(old), vv_debug_padded_bytes(request->byte_count));
     struct vv_place new;
-    if (!vv_place_take(thread, lane, &need, &new)) return NULL;
+    if (!take(thread, lane, &need, &new)) return NULL;
     size_t copied_bytes = vv_min(usable_bytes(old), request->byte_count);
     move_facts(thread, lane, old, &new, request);
     memcpy(new.block, old->block, copied_bytes);
@@ -271,5 +279,6 @@ size_t vv_usable_bytes(const void *block) {
     if (block == NULL) return 0;
     struct vv_place place;
     if (!vv_place_find(block, &place)) vv_misuse_foreign_pointer(block);
+    if (vv_unlikely(vv_debug_on)) vv_debug_check_usable(&place);
     return usable_bytes(&place);
 }

@@ -75,6 +75,11 @@ bool vv_pages_commit(void *address, size_t byte_count) {
                           0, 0) == 0;
 }
 
+bool vv_pages_forbid(void *address, size_t byte_count) {
+    vv_pages_purge(address, byte_count);
+    return vv_system_call(SYS_mprotect, (uintptr_t)address, byte_count, PROT_NONE, 0, 0, 0) == 0;
+}
+
 void *vv_pages_map(size_t byte_count, size_t alignment) {
     return map_aligned(byte_count, alignment, PROT_READ | PROT_WRITE, 0);
 }

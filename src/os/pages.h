@@ -21,6 +21,9 @@ bool vv_pages_reserve_at(void *address, size_t byte_count);
 /* Makes reserved pages readable and writable; they read as zero. */
 bool vv_pages_commit(void *address, size_t byte_count);
 
+/* The reverse: every access faults until vv_pages_commit(); what they hold is undefined then. */
+bool vv_pages_forbid(void *address, size_t byte_count);
+
 /* Zeroed readable and writable pages. */
 void *vv_pages_map(size_t byte_count, size_t alignment);
 

@@ -217,7 +217,8 @@ TEST(mallinfo_counts_live_blocks) {
     free(small);
     free(medium);
     free(huge);
-    CHECK_EQ(mallinfo2().hblks, before.hblks);
+    size_t waiting_count = getenv("VARVE_DEBUG") != NULL ? 1 : 0;
+    CHECK_EQ(mallinfo2().hblks, before.hblks + waiting_count);
 }
 
 TEST(malloc_info_writes_xml) {

@@ -8,6 +8,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* The kernel refuses to read for us what we may not read. */
+static bool can_be_read(const char *address) {
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    bool readable = write(ends[1], address, 1) == 1;
+    close(ends[0]);
+    close(ends[1]);
+    return readable;
+}
+
 TEST(mapped_pages_are_zero_and_aligned) {
     for (size_t alignment = VV_PAGE_BYTES; alignment <= (size_t)64 << 20; alignment *= 4) {
         char *pages = vv_pages_map(3 * VV_PAGE_BYTES, alignment);
@@ -47,6 +57,18 @@ TEST(a_reservation_is_not_replaced) {
     CHECK(vv_pages_reserve_at(first + VV_PAGE_BYTES, VV_PAGE_BYTES));
     CHECK(vv_pages_commit(first, 2 * VV_PAGE_BYTES));
     first[VV_PAGE_BYTES] = 1;
+}
+
+TEST(forbidden_pages_hold_nothing_and_can_be_made_usable_again) {
+    char *pages = vv_pages_map(2 * VV_PAGE_BYTES, VV_PAGE_BYTES);
+    REQUIRE(pages != NULL);
+    memset(pages, 1, 2 * VV_PAGE_BYTES);
+    CHECK(vv_pages_forbid(pages, VV_PAGE_BYTES));
+    CHECK(!can_be_read(pages));
+    CHECK(can_be_read(pages + VV_PAGE_BYTES));
+    CHECK(vv_pages_commit(pages, VV_PAGE_BYTES));
+    CHECK_EQ(pages[0], 0);
+    CHECK_EQ(pages[VV_PAGE_BYTES], 1);
 }
 
 TEST(resizing_keeps_contents_and_may_refuse_to_move) {
