@@ -103,6 +103,7 @@ typedef struct varve_heap_stats_data {
     size_t peak_resident_bytes; /* of the process, as the kernel counts */
     size_t minor_faults;        /* of the process */
     size_t major_faults;
+    bool malloc_is_bypassed; /* libvarve-malloc is loaded, but the program has a malloc of its own */
     varve_class_stats classes[VARVE_CLASS_MAX];
     varve_class_stats medium;
     varve_class_stats huge;

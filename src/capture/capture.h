@@ -147,6 +147,7 @@ struct vv_capture {
     uint64_t threadless_count;
     uint64_t incomplete_count;
     uint64_t unrecorded_count; /* children */
+    bool malloc_is_bypassed;   /* the program has one of its own, whose blocks are not seen */
     bool is_cut; /* the file ended too early or was damaged: what could be read is here */
 
     struct vv_capture_count *counts;

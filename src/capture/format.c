@@ -65,6 +65,7 @@ static void transfer_process(struct vv_codec *codec, struct vv_capture *capture)
     if (codec->version >= 3) {
         transfer_sums(codec, &capture->sums[VV_DOMAIN_MMAP]);
         vv_codec_u64(codec, &capture->unrecorded_count);
+        vv_codec_bool(codec, &capture->malloc_is_bypassed);
     }
     capture->wait_status = (int32_t)wait_status;
 }

@@ -131,6 +131,7 @@ static bool read_process(struct store *store) {
     capture->lost_count = READ(header->lost_count);
     capture->threadless_count = READ(header->threadless_count);
     capture->unrecorded_count = READ(header->unrecorded_count);
+    capture->malloc_is_bypassed = header->is_bypassed != 0;
     capture->incomplete_count = READ(header->incomplete_count);
     return read_command(store);
 }

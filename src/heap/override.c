@@ -5,10 +5,12 @@
  * None of the names has a symbol version: a versioned definition would not be found in place of
  * the C library's (docs: ARCHITECTURE.md, "symbols"). */
 #include "heap/entry.h"
+#include "heap/process.h"
 #include "os/environment.h"
 
 #include "varve/heap.h"
 
+#include <dlfcn.h>
 #include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -183,4 +185,12 @@ EXPORT int malloc_info(int options, FILE *stream) {
     fprintf(stream, "<system type=\"current\" size=\"%zu\"/>\n</malloc>\n",
             stats.arena_bytes + stats.huge.live_bytes);
     return 0;
+}
+
+/* --- whether these are used --- */
+
+/* The library is linked such that its own references mean its own functions. */
+bool vv_override_is_bypassed(void) {
+    uintptr_t used = (uintptr_t)dlsym(RTLD_DEFAULT, "malloc");
+    return used != 0 && used != (uintptr_t)malloc;
 }

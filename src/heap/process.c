@@ -29,6 +29,7 @@ static bool stats_at_exit;
 static bool stats_as_json;
 static pid_t process_id;   /* whose memory this is: not the caller's after vfork() */
 static _Atomic bool ended; /* its account was given */
+static bool bypassed;
 
 /* --- options --- */
 
@@ -109,11 +110,16 @@ void vv_process_watch_thread_end(struct vv_thread *thread) {
     pthread_setspecific(thread_key, thread);
 }
 
+bool vv_process_is_bypassed(void) {
+    return bypassed;
+}
+
 static void end(void);
 
 /* pthread_atfork() may allocate, so it waits until the program's constructors run. */
 __attribute__((constructor)) static void process_constructed(void) {
     vv_fork_watch();
+    bypassed = vv_override_is_bypassed != NULL && vv_override_is_bypassed();
     bool is_wanted = vv_hooks != NULL && vv_hooks->wants_process();
     if (!is_wanted && vv_environment("VARVE_STATS") == NULL) return;
     vv_process_init();

@@ -94,6 +94,7 @@ void varve_heap_stats(varve_heap_stats_data *out_stats) {
     if (!vv_process_init()) return;
     out_stats->struct_bytes = sizeof *out_stats;
     out_stats->class_count = VV_CLASS_COUNT;
+    out_stats->malloc_is_bypassed = vv_process_is_bypassed();
     for (unsigned index = 0; index < VV_CLASS_COUNT; index++) {
         out_stats->classes[index].block_bytes = vv_classes[index].block_bytes;
     }
@@ -208,6 +209,9 @@ void varve_heap_stats_write(const varve_heap_stats_data *stats,
                             void *argument) {
     struct writer writer = {.write = write, .argument = argument};
     write_summary(&writer, stats);
+    if (stats->malloc_is_bypassed) {
+        write_line(&writer, "  the program has a malloc of its own: its blocks are not in this account");
+    }
     write_line(&writer, "   block     pools  live blocks        live        free   in use");
     for (unsigned index = 0; index < stats->class_count; index++) {
         write_class(&writer, NULL, &stats->classes[index]);
@@ -252,6 +256,7 @@ static void add_fields(struct vv_text *text, const varve_heap_stats_data *stats)
     add_field(text, "peak_resident_bytes", stats->peak_resident_bytes);
     add_field(text, "minor_faults", stats->minor_faults);
     add_field(text, "major_faults", stats->major_faults);
+    add_field(text, "malloc_is_bypassed", stats->malloc_is_bypassed);
 }
 
 void vv_heap_stats_write_json(const varve_heap_stats_data *stats,

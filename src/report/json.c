@@ -150,11 +150,12 @@ static void set_sizes(json_t *object, const struct vv_loaded *loaded) {
 
 /* What is missing in the numbers. */
 static void set_losses(json_t *object, const struct vv_loaded *loaded) {
-    bool is_cut = false;
+    bool is_cut = false, is_bypassed = false;
     int64_t lost = 0, full = 0, incomplete = 0, error = 0, before = 0, unrecorded = 0;
     for (unsigned index = 0; index < loaded->count; index++) {
         const struct vv_capture *capture = loaded->captures[index];
         is_cut |= capture->is_cut;
+        is_bypassed |= capture->malloc_is_bypassed;
         lost += (int64_t)(capture->lost_count + capture->threadless_count);
         full += (int64_t)capture->full_count;
         unrecorded += (int64_t)capture->unrecorded_count;
@@ -163,6 +164,7 @@ static void set_losses(json_t *object, const struct vv_loaded *loaded) {
         before += (int64_t)capture->before_bytes;
     }
     json_object_set_new(object, "truncated", json_boolean(is_cut));
+    json_object_set_new(object, "malloc_is_bypassed", json_boolean(is_bypassed));
     set_number(object, "lost_events", lost);
     set_number(object, "merged_stacks", full);
     set_number(object, "incomplete_stacks", incomplete);

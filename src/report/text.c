@@ -189,6 +189,10 @@ static void print_losses_of(FILE *out, const struct vv_capture *capture) {
     if (capture->is_cut) {
         fprintf(out, "note: the capture was cut off; what could be read of it is shown\n");
     }
+    if (capture->malloc_is_bypassed) {
+        fprintf(out, "note: the program has a malloc of its own, whose blocks are not in these "
+                     "numbers\n");
+    }
     if (capture->sample_bytes > 0) {
         fprintf(out, "note: sampled, one in %s on average: sizes are estimates\n",
                 vv_size_text((int64_t)capture->sample_bytes, text));

@@ -279,6 +279,7 @@ struct vv_store_header {
     struct vv_store_mapped mapped;
     _Atomic uint64_t unrecorded_count; /* forked children that could not open stores of their own;
                                           raised by them */
+    uint32_t is_bypassed; /* the program has a malloc of its own, whose blocks are not seen */
 };
 
 #define VV_STORE_HEADER_PAGES 2

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "heap/debug.h"
 #include "heap/hooks.h"
+#include "heap/process.h"
 #include "heap/walk.h"
 #include "os/clock.h"
 #include "os/environment.h"
@@ -53,6 +54,7 @@ static void describe_session(void) {
     header->sample_bytes = vv_session.sample_bytes;
     header->depth_limit = vv_session.depth_limit;
     header->started_ticks = vv_clock_ticks();
+    header->is_bypassed = vv_process_is_bypassed();
     vv_peak_open();
     note_last_seen();
 }

@@ -2,6 +2,7 @@
 """What could not be recorded is counted, and the count is right."""
 
 import glob
+import json
 import os
 import resource
 import sys
@@ -56,6 +57,46 @@ def a_process_with_little_address_space_is_recorded_exactly():
     data = report("out.varve")
     equal((data["peak_bytes"], data["live_bytes"], data["lost_events"], data["merged_stacks"]),
           (1001 + 21 + 5000 + 1000000, 1001 + 21 + 5000, 0, 0))
+
+
+OWN_MALLOC = """
+#include <stddef.h>
+#include <string.h>
+static char room[1 << 20];
+static size_t used;
+void *malloc(size_t size) {
+    void *block = room + used;
+    used += (size + 15) & ~(size_t)15;
+    return block;
+}
+void free(void *block) { (void)block; }
+void *calloc(size_t count, size_t size) { return memset(malloc(count * size), 0, count * size); }
+void *realloc(void *block, size_t size) {
+    void *moved = malloc(size);
+    return block != NULL ? memcpy(moved, block, size) : moved;
+}
+int main(void) { return malloc(1000) == NULL; }
+"""
+USED_AS_POINTER = """
+#include <stdlib.h>
+void *(*volatile allocate)(size_t) = malloc;
+int main(void) { return allocate(1000) == NULL; }
+"""
+
+
+@claim
+def a_program_that_has_a_malloc_of_its_own_is_said_to():
+    programs = (("own", OWN_MALLOC, True), ("used", USED_AS_POINTER, False))
+    for name, source, expected in programs:
+        for flags in ("-fno-pie -no-pie", "-fPIE -pie"):
+            program = compile_c(source, name, *flags.split())
+            record(program)
+            equal(report("out.varve")["malloc_is_bypassed"], expected, name)
+            equal("has a malloc of its own" in varve("report", "out.varve").must().out, expected)
+            account = varve("stat", "--", program).must().err
+            equal("has a malloc of its own" in account, expected, account)
+            account = json.loads(varve("stat", "--json", "--", program).must().err)
+            equal(account["malloc_is_bypassed"], int(expected), name)
 
 
 @claim
