@@ -26,8 +26,8 @@ void vv_process_exits(void);
 /* heap/override.c, which is in libvarve-malloc only. */
 extern bool vv_override_is_bypassed(void) __attribute__((weak, visibility("hidden")));
 
-/* Whether libvarve-malloc is loaded in vain: the program has a malloc of its own, which comes before
- * that of any library. Known once constructors run. */
+/* Whether libvarve-malloc is loaded in vain: the program has a malloc of its own, which comes
+ * before that of any library. Known once constructors run. */
 bool vv_process_is_bypassed(void);
 
 #endif

@@ -210,7 +210,8 @@ void varve_heap_stats_write(const varve_heap_stats_data *stats,
     struct writer writer = {.write = write, .argument = argument};
     write_summary(&writer, stats);
     if (stats->malloc_is_bypassed) {
-        write_line(&writer, "  the program has a malloc of its own: its blocks are not in this account");
+        write_line(&writer,
+                   "  the program has a malloc of its own: its blocks are not in this account");
     }
     write_line(&writer, "   block     pools  live blocks        live        free   in use");
     for (unsigned index = 0; index < stats->class_count; index++) {
