@@ -191,6 +191,7 @@ void vv_session_after_fork_in_parent(void) {
 }
 
 void vv_session_after_fork_in_child(void) {
+    vv_lock_reset(&trace_lock); /* a thread that is not here may have been starting a trace */
     vv_lock_reset(&vv_sites_lock);
     vv_lock_reset(&vv_store_lock);
     vv_modules_after_fork(true);
@@ -335,7 +336,7 @@ void vv_session_stop(void) {
         if (!vv_debug_on) vv_lane_set(VV_LANE_PLAIN); /* debug mode keeps facts, too */
         /* Events that were under way end before the store may be closed. */
         vv_threads_wait_for_others();
-        note_end(VV_STORE_STOPPED);
+        if (is_recorded_here()) note_end(VV_STORE_STOPPED);
     }
     vv_unlock(&trace_lock);
 }

@@ -221,10 +221,18 @@ int varve_trace_clear(void) {
     return vv_session_start(limit);
 }
 
+/* In a child, what is mapped is its parent's store until the first event. */
+static bool has_own_store(void) {
+    if (vv_store_base != NULL && vv_session_current() == 0 && enter_own_tracer() != NULL) {
+        vv_thread_leave();
+    }
+    return vv_store_base != NULL && vv_session_current() != 0;
+}
+
 void varve_trace_memory(size_t *out_current, size_t *out_peak) {
     int64_t current = 0;
     int64_t peak = 0;
-    if (vv_store_base != NULL) {
+    if (has_own_store()) {
         const struct vv_store_header *header = vv_store_header();
         current = atomic_load_explicit(&header->live_bytes, memory_order_relaxed);
         peak = atomic_load_explicit(&header->max_bytes, memory_order_relaxed);
@@ -234,7 +242,7 @@ void varve_trace_memory(size_t *out_current, size_t *out_peak) {
 }
 
 void varve_trace_reset_peak(void) {
-    if (vv_store_base != NULL) vv_peak_reset();
+    if (has_own_store()) vv_peak_reset();
 }
 
 size_t varve_trace_overhead(void) {

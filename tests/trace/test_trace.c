@@ -298,6 +298,61 @@ TEST(a_child_goes_on_with_what_its_parent_had) {
     varve_free(block);
 }
 
+TEST(what_a_child_does_first_leaves_its_parents_trace_alone) {
+    REQUIRE(varve_trace_start(0) == 0);
+    void *block = allocate(600);
+    varve_free(allocate(1000));
+    for (int first = 0; first < 4; first++) {
+        pid_t child = fork();
+        if (child == 0) {
+            if (first == 0) varve_trace_stop();
+            if (first == 1) varve_trace_reset_peak();
+            if (first == 2) varve_trace_clear();
+            if (first < 3) _exit(varve_trace_is_tracing() == (first != 0) ? 0 : 1);
+            _exit(current_bytes() == 600 && peak_bytes() == 600 ? 0 : 2);
+        }
+        int status = -1;
+        waitpid(child, &status, 0);
+        CHECK_EQ(status, 0);
+        CHECK_EQ(current_bytes(), 600);
+        CHECK_EQ(peak_bytes(), 1600);
+    }
+    varve_free(block);
+    check_totals(0, 0);
+}
+
+static void *start_and_stop(void *argument) {
+    (void)argument;
+    while (atomic_load(&moving)) {
+        varve_trace_start(0);
+        varve_trace_stop();
+    }
+    return NULL;
+}
+
+TEST(a_child_may_trace_though_its_parent_was_starting_to) {
+    pthread_t thread;
+    atomic_store(&moving, true);
+    pthread_create(&thread, NULL, start_and_stop, NULL);
+    for (int round = 0; round < 200; round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(20);
+            varve_trace_stop();
+            if (varve_trace_start(0) != 0) _exit(1);
+            void *block = allocate(7);
+            if (current_bytes() != 7) _exit(2);
+            varve_free(block);
+            _exit(current_bytes() == 0 ? 0 : 3);
+        }
+        int status = -1;
+        waitpid(child, &status, 0);
+        CHECK_EQ(status, 0);
+    }
+    atomic_store(&moving, false);
+    pthread_join(thread, NULL);
+}
+
 /* --- snapshots --- */
 
 static __attribute__((noinline)) void *make_apple(void) {
