@@ -4,43 +4,105 @@
 #include <stddef.h>
 #include <string.h>
 
-static const char *const names[] = {
-    "malloc",         "calloc",
-    "realloc",        "reallocarray",
-    "aligned_alloc",  "memalign",
-    "posix_memalign", "valloc",
-    "pvalloc",        "strdup",
-    "__strdup",       "__GI___strdup",
-    "strndup",        "__strndup",
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* One group per library: */
+/* clang-format off */
+static const char *const exact_names[] = {
+    /* libc */
+    "malloc", "calloc", "realloc", "reallocarray", "aligned_alloc", "memalign", "posix_memalign",
+    "valloc", "pvalloc", "strdup", "__strdup", "__GI___strdup", "strndup", "__strndup",
     "__GI___strndup", "wcsdup",
-    "xmalloc",        "xcalloc",
-    "xrealloc",       "xstrdup",
-    "xstrndup",       "xmemdup",
-    "xnmalloc",       "xzalloc",
-    "xcharalloc",     "x2realloc",
-    "x2nrealloc",     "xreallocarray",
-    "xmalloc_failed", "do_xmalloc",
-    "do_xrealloc",    "g_malloc",
-    "g_malloc0",      "g_malloc_n",
-    "g_malloc0_n",    "g_realloc",
-    "g_realloc_n",    "g_try_malloc",
-    "g_try_malloc0",  "g_slice_alloc",
-    "g_slice_alloc0", "safe_malloc",
-    "safe_realloc",   "safe_calloc",
-    "ck_malloc",      "__gnu_cxx::__detail::__allocate",
+    /* gnulib, libiberty and the many that follow them */
+    "xmalloc", "xcalloc", "xrealloc", "xstrdup", "xstrndup", "xmemdup", "xnmalloc", "xzalloc",
+    "xcharalloc", "x2realloc", "x2nrealloc", "xreallocarray", "xmalloc_failed", "do_xmalloc",
+    "do_xrealloc", "safe_malloc", "safe_realloc", "safe_calloc", "ck_malloc",
+    /* glib */
+    "g_malloc", "g_malloc0", "g_malloc_n", "g_malloc0_n", "g_realloc", "g_realloc_n",
+    "g_try_malloc", "g_try_malloc0", "g_slice_alloc", "g_slice_alloc0", "g_strdup", "g_strndup",
+    "g_memdup", "g_memdup2",
+    /* interpreters: perl, ruby, python, lua, tcl */
+    "Perl_safesysmalloc", "Perl_safesyscalloc", "Perl_safesysrealloc",
+    "ruby_xmalloc", "ruby_xmalloc2", "ruby_xcalloc", "ruby_xrealloc", "ruby_xrealloc2",
+    "PyMem_RawMalloc", "PyMem_RawCalloc", "PyMem_RawRealloc", "PyMem_Malloc", "PyMem_Calloc",
+    "PyMem_Realloc", "PyObject_Malloc", "PyObject_Calloc", "PyObject_Realloc", "_PyMem_RawMalloc",
+    "_PyMem_RawCalloc", "_PyMem_RawRealloc", "_PyObject_Malloc", "_PyObject_Calloc",
+    "_PyObject_Realloc",
+    "l_alloc", "luaM_malloc_", "luaM_realloc_", "luaM_saferealloc_", "luaM_growaux_",
+    "Tcl_Alloc", "Tcl_AttemptAlloc", "Tcl_Realloc", "Tcl_AttemptRealloc", "TclpAlloc", "TclpRealloc",
+    /* sqlite, redis, OpenSSL */
+    "sqlite3MemMalloc", "sqlite3MemRealloc", "sqlite3Malloc", "sqlite3MallocZero", "sqlite3Realloc",
+    "sqlite3_malloc", "sqlite3_malloc64", "sqlite3_realloc", "sqlite3_realloc64",
+    "sqlite3DbMallocRaw", "sqlite3DbMallocRawNN", "sqlite3DbMallocZero", "sqlite3DbRealloc",
+    "dbMallocRawFinish", "mallocWithAlarm",
+    "zmalloc", "zmalloc_usable", "zcalloc", "zcalloc_num", "zrealloc", "zrealloc_usable",
+    "ztrymalloc", "ztrymalloc_usable", "ztrymalloc_usable_internal", "ztrycalloc_usable_internal",
+    "ztryrealloc_usable_internal", "zstrdup",
+    "CRYPTO_malloc", "CRYPTO_zalloc", "CRYPTO_realloc", "CRYPTO_clear_realloc", "CRYPTO_memdup",
+    "CRYPTO_strdup", "CRYPTO_strndup",
+    /* libstdc++ */
+    "__gnu_cxx::__detail::__allocate",
 };
+
+/* The Rust library: the crates that manage memory, and of `core` what is called on their behalf. */
+static const char *const rust_paths[] = {
+    "alloc::", "hashbrown::", "std::collections::", "std::alloc::", "std::sys::alloc::",
+    "core::alloc::", "core::array::", "core::clone::", "core::convert::", "core::fmt::",
+    "core::iter::", "core::option::", "core::ptr::", "core::result::", "core::slice::",
+    "core::str::", "__rustc::__r",
+};
+/* clang-format on */
 
 static bool begins_with(const char *text, const char *prefix) {
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+static bool is_exact_name(const char *function) {
+    for (size_t index = 0; index < COUNT(exact_names); index++) {
+        if (strcmp(function, exact_names[index]) == 0) return true;
+    }
+    return false;
+}
+
+/* Where the name begins in "RETURN-TYPE NAME(PARAMETERS)", as functions from C++ templates are
+ * written. */
+static const char *after_return_type(const char *function) {
+    const char *name = function;
+    int depth = 0;
+    for (const char *at = function; *at != '\0' && (*at != '(' || depth > 0); at++) {
+        if (begins_with(at, "operator")) break;
+        depth += (*at == '<') - (*at == '>');
+        if (*at == ' ' && depth == 0) name = at + 1;
+    }
+    return name;
+}
+
 /* The insides of libstdc++ and libc++: allocators, and what containers call to get a node. */
-static bool is_library_inside(const char *function) {
-    if (!begins_with(function, "std::") && !begins_with(function, "__gnu_cxx::")) return false;
-    return strstr(function, "alloc") != NULL || strstr(function, "::_M_create") != NULL ||
-           strstr(function, "::_M_get_node") != NULL ||
-           strstr(function, "::_M_construct") != NULL ||
-           strstr(function, "::__libcpp_operator_new") != NULL;
+static bool is_inside_cxx_library(const char *function) {
+    const char *name = after_return_type(function);
+    if (!begins_with(name, "std::") && !begins_with(name, "__gnu_cxx::")) return false;
+    return strstr(name, "alloc") != NULL || strstr(name, "::_M_create") != NULL ||
+           strstr(name, "::_M_get_node") != NULL || strstr(name, "::_M_construct") != NULL ||
+           strstr(name, "::__libcpp_operator_new") != NULL;
+}
+
+static bool is_rust_path(const char *path) {
+    for (size_t index = 0; index < COUNT(rust_paths); index++) {
+        if (begins_with(path, rust_paths[index])) return true;
+    }
+    return false;
+}
+
+/* The same of Rust's. What a library trait does for a type of the language ("<u64 as
+ * core::fmt::Display>::fmt") is the library's; what it does for another type is that type's. */
+static bool is_inside_rust_library(const char *function) {
+    if (function[0] != '<') return is_rust_path(function);
+    const char *type = function + strspn(function, "<&[(*");
+    if (begins_with(type, "mut ")) type += 4;
+    if (begins_with(type, "const ")) type += 6;
+    if (is_rust_path(type)) return true;
+    const char *as = strstr(type, " as "), *path = strstr(type, "::");
+    return as != NULL && path > as && is_rust_path(as + 4);
 }
 
 /* varve's own: what makes an object, or memory for one, is not what the program wants to see. */
@@ -51,10 +113,7 @@ bool vv_is_varve_frame(const char *function, const char *module) {
 }
 
 bool vv_is_allocator_frame(const char *function, const char *module) {
-    if (vv_is_varve_frame(function, module)) return true;
-    if (begins_with(function, "operator new")) return true;
-    for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) {
-        if (strcmp(function, names[index]) == 0) return true;
-    }
-    return is_library_inside(function);
+    return vv_is_varve_frame(function, module) || begins_with(function, "operator new") ||
+           is_exact_name(function) || is_inside_cxx_library(function) ||
+           is_inside_rust_library(function);
 }

@@ -2,9 +2,10 @@
  * snapshot/allocator_frames.h - which functions allocate on behalf of somebody else.
  *
  * Their frames at the inner end of a stack say nothing: who called them is the answer to "where did
- * the memory go". They are the malloc family, operator new, the insides of the C++ library's
- * containers and allocators, varve itself, and the checking wrappers of C programs (xmalloc,
- * g_malloc). */
+ * the memory go". They are the malloc family, operator new, the insides of the C++ and the Rust
+ * library's containers and allocators, varve itself, and the wrappers that well-known C programs
+ * and libraries have (xmalloc, g_malloc, Perl_safesysmalloc). A function is what symbols/ says of
+ * it, so demangled. */
 #ifndef VV_SNAPSHOT_ALLOCATOR_FRAMES_H
 #define VV_SNAPSHOT_ALLOCATOR_FRAMES_H
 

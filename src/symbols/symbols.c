@@ -7,14 +7,12 @@
 #include <elfutils/libdwelf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libiberty/demangle.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Of the C++ runtime (Itanium C++ ABI). */
-char *__cxa_demangle(const char *mangled, char *buffer, size_t *length, int *status);
 
 struct file {
     int descriptor;
@@ -36,8 +34,7 @@ struct module {
 
 struct vv_symbols {
     struct module *modules;
-    char *demangled; /* the last one; grows */
-    size_t demangled_bytes;
+    char *demangled; /* the last one */
 };
 
 #define FRAMES_MAX 65
@@ -169,13 +166,15 @@ void vv_symbols_close(struct vv_symbols *symbols) {
     free(symbols);
 }
 
-/* The readable form of a linker's name; without the version that some symbol tables append. */
+/* The readable form of a linker's name: of Rust (both manglings, without the hashes) or C++. Rust
+ * comes first, whose older mangling is one of C++, too. */
 static const char *readable(struct vv_symbols *symbols, const char *name) {
-    int status;
     if (name == NULL) return "";
-    if (name[0] != '_' || name[1] != 'Z') return name;
-    char *demangled = __cxa_demangle(name, symbols->demangled, &symbols->demangled_bytes, &status);
+    if (name[0] != '_') return name;
+    char *demangled = rust_demangle(name, 0);
+    if (demangled == NULL) demangled = cplus_demangle_v3(name, DMGL_PARAMS | DMGL_ANSI);
     if (demangled == NULL) return name;
+    free(symbols->demangled);
     symbols->demangled = demangled;
     return demangled;
 }

@@ -143,6 +143,28 @@ int main() {
 
 
 @claim
+def names_of_rust_are_demangled_and_its_library_is_passed_over():
+    program = compile_c("""
+#include <stdlib.h>
+void *kept[2];
+void *grow(size_t) __asm__("_RNvMs_NtCslNYArtu3iFV_5alloc3vecINtB4_3VechE7reserveB6_");
+void older(void) __asm__("_ZN4shop5order4load17h0123456789abcdefE");
+void newer(void) __asm__("_RNvNtCs1234_4shop5order4save");
+__attribute__((noinline)) void *grow(size_t size) { void *block = malloc(size); __asm__ volatile(""); return block; }
+__attribute__((noinline)) void older(void) { kept[0] = grow(1000); }
+__attribute__((noinline)) void newer(void) { kept[1] = grow(300); }
+int main(void) { older(); newer(); return 0; }
+""", "shop")
+    record(program)
+    rows = rows_by_function(report("--by", "function", "out.varve"))
+    equal({name: row["bytes"] for name, row in rows.items()},
+          {"shop::order::load": 1000, "shop::order::save": 300})
+    stack = report("--by", "traceback", "--allocator-frames", "out.varve")["rows"][0]["stack"]
+    equal([frame["function"] for frame in stack][:3],
+          ["malloc", "<alloc::vec::Vec<u8>>::reserve", "shop::order::load"])
+
+
+@claim
 def names_that_were_looked_up_while_the_program_ran_are_the_same():
     slow = EXACT.replace("    grow();", "    usleep(200000); grow(); usleep(200000);")
     record(compile_c("#include <unistd.h>" + slow))
