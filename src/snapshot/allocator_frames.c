@@ -40,8 +40,17 @@ static const char *const exact_names[] = {
     "ztryrealloc_usable_internal", "zstrdup",
     "CRYPTO_malloc", "CRYPTO_zalloc", "CRYPTO_realloc", "CRYPTO_clear_realloc", "CRYPTO_memdup",
     "CRYPTO_strdup", "CRYPTO_strndup",
+    /* the runtimes of Ada and COBOL */
+    "__gnat_malloc", "__gnat_realloc", "cob_malloc", "cob_fast_malloc", "cob_realloc",
     /* libstdc++ */
     "__gnu_cxx::__detail::__allocate",
+};
+
+/* How functions with parameters begin: of C++, Java's virtual machine, V8, LLVM. */
+static const char *const cxx_names[] = {
+    "operator new", "os::malloc(", "os::realloc(", "AllocateHeap(", "ReallocateHeap(",
+    "v8::internal::Malloced::operator new", "v8::internal::AlignedAlloc", "llvm::safe_malloc(",
+    "llvm::safe_calloc(", "llvm::safe_realloc(", "llvm::allocate_buffer(",
 };
 
 /* The Rust library: the crates that manage memory, and of `core` what is called on their behalf. */
@@ -60,6 +69,13 @@ static bool begins_with(const char *text, const char *prefix) {
 static bool is_exact_name(const char *function) {
     for (size_t index = 0; index < COUNT(exact_names); index++) {
         if (strcmp(function, exact_names[index]) == 0) return true;
+    }
+    return false;
+}
+
+static bool begins_with_one(const char *text, const char *const *prefixes, size_t count) {
+    for (size_t index = 0; index < count; index++) {
+        if (begins_with(text, prefixes[index])) return true;
     }
     return false;
 }
@@ -87,10 +103,7 @@ static bool is_inside_cxx_library(const char *function) {
 }
 
 static bool is_rust_path(const char *path) {
-    for (size_t index = 0; index < COUNT(rust_paths); index++) {
-        if (begins_with(path, rust_paths[index])) return true;
-    }
-    return false;
+    return begins_with_one(path, rust_paths, COUNT(rust_paths));
 }
 
 /* The same of Rust's. What a library trait does for a type of the language ("<u64 as
@@ -113,7 +126,7 @@ bool vv_is_varve_frame(const char *function, const char *module) {
 }
 
 bool vv_is_allocator_frame(const char *function, const char *module) {
-    return vv_is_varve_frame(function, module) || begins_with(function, "operator new") ||
-           is_exact_name(function) || is_inside_cxx_library(function) ||
-           is_inside_rust_library(function);
+    return vv_is_varve_frame(function, module) || is_exact_name(function) ||
+           begins_with_one(function, cxx_names, COUNT(cxx_names)) ||
+           is_inside_cxx_library(function) || is_inside_rust_library(function);
 }

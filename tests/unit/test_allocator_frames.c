@@ -12,6 +12,8 @@ TEST(the_malloc_family_and_known_wrappers_are_the_allocators) {
     CHECK(is_hidden("g_strdup"));
     CHECK(is_hidden("Perl_safesysmalloc"));
     CHECK(is_hidden("operator new(unsigned long)"));
+    CHECK(is_hidden("os::malloc(unsigned long, MEMFLAGS)"));
+    CHECK(!is_hidden("os::mallocate(int)"));
     CHECK(!is_hidden("mallocate"));
     CHECK(!is_hidden("my_malloc"));
     CHECK(!is_hidden("load"));
