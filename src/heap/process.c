@@ -29,7 +29,7 @@ static bool stats_at_exit;
 static bool stats_as_json;
 static pid_t process_id;   /* whose memory this is: not the caller's after vfork() */
 static _Atomic bool ended; /* its account was given */
-static bool bypassed;
+static _Atomic int bypass; /* 0: nobody looked yet; 1: is not there; 2: is */
 
 /* --- options --- */
 
@@ -110,18 +110,25 @@ void vv_process_watch_thread_end(struct vv_thread *thread) {
     pthread_setspecific(thread_key, thread);
 }
 
+void vv_process_look_for_bypass(void) {
+    if (atomic_load_explicit(&bypass, memory_order_relaxed) != 0) return;
+    bool found = vv_override_is_bypassed != NULL && vv_override_is_bypassed();
+    atomic_store_explicit(&bypass, found ? 2 : 1, memory_order_relaxed);
+}
+
 bool vv_process_is_bypassed(void) {
-    return bypassed;
+    return atomic_load_explicit(&bypass, memory_order_relaxed) == 2;
 }
 
 static void end(void);
 
-/* pthread_atfork() may allocate, so it waits until the program's constructors run. */
+/* pthread_atfork() may allocate, so it waits until the program's constructors run. The start of
+ * every process pays for each page that is touched here. */
 __attribute__((constructor)) static void process_constructed(void) {
     vv_fork_watch();
-    bypassed = vv_override_is_bypassed != NULL && vv_override_is_bypassed();
     bool is_wanted = vv_hooks != NULL && vv_hooks->wants_process();
     if (!is_wanted && vv_environment("VARVE_STATS") == NULL) return;
+    vv_process_look_for_bypass();
     vv_process_init();
     at_quick_exit(end);
 }

@@ -27,7 +27,9 @@ void vv_process_exits(void);
 extern bool vv_override_is_bypassed(void) __attribute__((weak, visibility("hidden")));
 
 /* Whether libvarve-malloc is loaded in vain: the program has a malloc of its own, which comes
- * before that of any library. Known once constructors run. */
+ * before that of any library. False until somebody looked, by asking the dynamic loader: the caller
+ * of vv_process_look_for_bypass() holds no lock. */
+void vv_process_look_for_bypass(void);
 bool vv_process_is_bypassed(void);
 
 #endif

@@ -23,10 +23,10 @@
 #define VV_REMOTE_SLOT_COUNT 2
 #define VV_REMOTE_MAX_BLOCKS 3
 #else
-#define VV_REMOTE_SLOT_COUNT 16
+#define VV_REMOTE_SLOT_COUNT 128 /* above the pools that a pipeline has in flight */
 #define VV_REMOTE_MAX_BLOCKS 64
 #endif
-#define VV_REMOTE_MAX_BYTES ((size_t)16 * 1024) /* a chain is spliced before it holds back more */
+#define VV_REMOTE_MAX_BYTES ((size_t)4 * 1024) /* a chain is spliced before it holds back more */
 
 /* A chain on its way to `pool`; empty when pool is NULL. Owner: the freeing thread. */
 struct vv_remote_chain {

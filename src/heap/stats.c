@@ -92,6 +92,7 @@ static void add_totals(varve_heap_stats_data *stats) {
 void varve_heap_stats(varve_heap_stats_data *out_stats) {
     memset(out_stats, 0, sizeof *out_stats);
     if (!vv_process_init()) return;
+    vv_process_look_for_bypass();
     out_stats->struct_bytes = sizeof *out_stats;
     out_stats->class_count = VV_CLASS_COUNT;
     out_stats->malloc_is_bypassed = vv_process_is_bypassed();

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -207,7 +208,7 @@ static void recover_from_lost_operation(struct vv_thread *thread) {
         set_front(thread);
         unlock_registry();
     }
-    thread->remote = (struct vv_remote_buffer){.chains = {{.pool = NULL}}};
+    memset(&thread->remote, 0, sizeof thread->remote);
 }
 
 static inline struct vv_thread *enter(const void *frame, uint32_t max_end_count) {

@@ -38,13 +38,13 @@ enum vv_lane {
 
 struct vv_thread {
     struct vv_heap *heaps[VV_LANE_COUNT]; /* own thread; NULL until needed */
-    struct vv_remote_buffer remote;       /* own thread */
     struct vv_local *local;               /* const while attached */
     uint64_t id;                          /* const while attached: the kernel's thread number */
     struct vv_thread *next;               /* registry lock */
     struct vv_thread *previous;           /* registry lock */
     uint64_t outside_at;                  /* registry lock: the last wait that saw it outside */
     void *trace;                          /* the trace layer's; NULL until it wants one */
+    struct vv_remote_buffer remote;       /* own thread */
 };
 
 /* The address of the current frame's stack, as `busy` has it. */

@@ -144,7 +144,7 @@ static bool is_followed(void) {
     return is_first;
 }
 
-bool vv_session_is_wanted(void) {
+VV_COLD bool vv_session_is_wanted(void) {
     const char *wanted = vv_environment("VARVE_TRACE");
     return wanted != NULL && wanted[0] != '\0' && strlen(wanted) < DIRECTORY_BYTES;
 }
@@ -307,6 +307,7 @@ static void close_former(void) {
 
 int vv_session_start(uint32_t depth_limit) {
     int result = 0;
+    vv_process_look_for_bypass();
     vv_lock(&trace_lock);
     if (!atomic_load_explicit(&vv_tracing, memory_order_relaxed)) {
         struct vv_amount before = {0, 0};
