@@ -46,6 +46,7 @@ def versions(allocators):
         path = shutil.which(name, path=workloads.TOOL_PATH)
         lines = peers.output_of(path, *arguments).splitlines() if path else []
         found[name] = lines[0] if lines else "not installed"
+    found["bdwgc"] = peers.package_version("libgc1")
     return found
 
 

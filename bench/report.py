@@ -14,7 +14,7 @@ import results
 HEADLINE = ["time_s", "peak_bytes", "startup_ms", "trace_time_ratio", "trace_memory_ratio",
             "capture_bytes", "report_s", "diff_s", "collect_ns", "free_ns", "make_ns", "drop_ns",
             "make_and_drop_ns", "resident_bytes", "pause_median_us", "pause_99_us", "pause_99_9_us",
-            "pause_longest_us", "collector_ms", "size_ns"]
+            "pause_longest_us", "collector_ms", "size_ns", "document_ns"]
 SUPPORTING = ["cpu_s", "faults", "alone_longest_us"]
 TITLES = {"time_s": "elapsed seconds", "cpu_s": "CPU seconds (user and system)",
           "peak_bytes": "peak resident memory, MiB", "faults": "page faults",
@@ -34,7 +34,8 @@ TITLES = {"time_s": "elapsed seconds", "cpu_s": "CPU seconds (user and system)",
           "pause_longest_us": "longest pause, microseconds",
           "alone_longest_us": "longest of many times 300 random reads, microseconds",
           "collector_ms": "all pauses together, milliseconds",
-          "size_ns": "nanoseconds per object of a deep size"}
+          "size_ns": "nanoseconds per object of a deep size",
+          "document_ns": "nanoseconds to read a document into a store and drop the former one"}
 TRACE_MEDIANS = {"trace_time_ratio": [("seconds", "s", "Seconds, untraced and traced:")],
                  "trace_memory_ratio": [("bytes", "B", "MiB, untraced and traced:")]}
 METHOD = """\
@@ -206,6 +207,9 @@ def not_measured(facts):
 
 def render(records):
     facts = results.runs(records)
+    untold = {item["metric"] for item in records} - set(HEADLINE + SUPPORTING)
+    if untold:
+        raise ValueError(f"report.py has no place for {', '.join(sorted(untold))}")
     headline = [item for item in records if item["metric"] in HEADLINE]
     supporting = [item for item in records if item["metric"] in SUPPORTING]
     parts = ["# Benchmark results",
