@@ -40,7 +40,7 @@ def facts():
 
 
 def versions(allocators):
-    """First lines of --version, and the package versions of the allocators."""
+    """First lines of --version, and the package versions of the allocators and of bdwgc."""
     found = {allocator.name: allocator.version for allocator in allocators}
     for name, arguments in COMMANDS.items():
         path = shutil.which(name, path=workloads.TOOL_PATH)

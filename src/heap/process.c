@@ -29,7 +29,7 @@ static bool stats_at_exit;
 static bool stats_as_json;
 static pid_t process_id;   /* whose memory this is: not the caller's after vfork() */
 static _Atomic bool ended; /* its account was given */
-static _Atomic int bypass; /* 0: nobody looked yet; 1: is not there; 2: is */
+static _Atomic enum { NOT_LOOKED, NOT_BYPASSED, BYPASSED } bypass;
 
 /* --- options --- */
 
@@ -111,13 +111,13 @@ void vv_process_watch_thread_end(struct vv_thread *thread) {
 }
 
 void vv_process_look_for_bypass(void) {
-    if (atomic_load_explicit(&bypass, memory_order_relaxed) != 0) return;
+    if (atomic_load_explicit(&bypass, memory_order_relaxed) != NOT_LOOKED) return;
     bool found = vv_override_is_bypassed != NULL && vv_override_is_bypassed();
-    atomic_store_explicit(&bypass, found ? 2 : 1, memory_order_relaxed);
+    atomic_store_explicit(&bypass, found ? BYPASSED : NOT_BYPASSED, memory_order_relaxed);
 }
 
 bool vv_process_is_bypassed(void) {
-    return atomic_load_explicit(&bypass, memory_order_relaxed) == 2;
+    return atomic_load_explicit(&bypass, memory_order_relaxed) == BYPASSED;
 }
 
 static void end(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * heap/remote.h - freeing blocks that another thread's heap owns.
  *
- * A thread collects such blocks in a few chains, one per pool, and splices a whole chain into the
+ * A thread collects such blocks in chains, one per pool, and splices a whole chain into the
  * pool with one compare-and-swap. Moving the cache line of the pool between cores costs 50 - 100
  * ns, so it should move once for many blocks.
  *
@@ -23,7 +23,7 @@
 #define VV_REMOTE_SLOT_COUNT 2
 #define VV_REMOTE_MAX_BLOCKS 3
 #else
-#define VV_REMOTE_SLOT_COUNT 128 /* above the pools that a pipeline has in flight */
+#define VV_REMOTE_SLOT_COUNT 128 /* with fewer, the pools of a pipeline push each other out */
 #define VV_REMOTE_MAX_BLOCKS 64
 #endif
 #define VV_REMOTE_MAX_BYTES ((size_t)4 * 1024) /* a chain is spliced before it holds back more */

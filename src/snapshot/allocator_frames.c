@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "snapshot/allocator_frames.h"
 
+#include "base/bits.h"
+
 #include <stddef.h>
 #include <string.h>
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* One group per library: */
 /* clang-format off */
@@ -67,7 +67,7 @@ static bool begins_with(const char *text, const char *prefix) {
 }
 
 static bool is_exact_name(const char *function) {
-    for (size_t index = 0; index < COUNT(exact_names); index++) {
+    for (size_t index = 0; index < VV_ARRAY_COUNT(exact_names); index++) {
         if (strcmp(function, exact_names[index]) == 0) return true;
     }
     return false;
@@ -103,7 +103,7 @@ static bool is_inside_cxx_library(const char *function) {
 }
 
 static bool is_rust_path(const char *path) {
-    return begins_with_one(path, rust_paths, COUNT(rust_paths));
+    return begins_with_one(path, rust_paths, VV_ARRAY_COUNT(rust_paths));
 }
 
 /* The same of Rust's. What a library trait does for a type of the language ("<u64 as
@@ -127,6 +127,6 @@ bool vv_is_varve_frame(const char *function, const char *module) {
 
 bool vv_is_allocator_frame(const char *function, const char *module) {
     return vv_is_varve_frame(function, module) || is_exact_name(function) ||
-           begins_with_one(function, cxx_names, COUNT(cxx_names)) ||
+           begins_with_one(function, cxx_names, VV_ARRAY_COUNT(cxx_names)) ||
            is_inside_cxx_library(function) || is_inside_rust_library(function);
 }

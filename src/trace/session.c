@@ -144,6 +144,7 @@ static bool is_followed(void) {
     return is_first;
 }
 
+/* Cold, and so in the same pages as the constructor, which every process runs. */
 VV_COLD bool vv_session_is_wanted(void) {
     const char *wanted = vv_environment("VARVE_TRACE");
     return wanted != NULL && wanted[0] != '\0' && strlen(wanted) < DIRECTORY_BYTES;
