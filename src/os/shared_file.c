@@ -46,8 +46,8 @@ static int map_and_keep(struct vv_shared_file *file, int descriptor, size_t span
         close(descriptor);
         return -error;
     }
-    file->base = (void *)base;
     file->span_bytes = span_bytes;
+    file->base = (void *)base;
     file->usable_bytes = 0;
     file->descriptor = keep_descriptor ? moved_up(descriptor) : -1;
     if (!keep_descriptor) close(descriptor);
@@ -133,11 +133,10 @@ bool vv_shared_file_grow(struct vv_shared_file *file, size_t usable_bytes) {
 
 void vv_shared_file_close(struct vv_shared_file *file) {
     int saved_errno = errno;
-    if (file->base != NULL) {
-        vv_system_call(SYS_munmap, (uintptr_t)file->base, file->span_bytes, 0, 0, 0, 0);
-    }
+    void *base = file->base;
+    file->base = NULL; /* first: what is mapped there later is not ours, in a child neither */
+    if (base != NULL) vv_system_call(SYS_munmap, (uintptr_t)base, file->span_bytes, 0, 0, 0, 0);
     if (is_ours(file, file->descriptor)) close(file->descriptor);
-    file->base = NULL;
     file->descriptor = -1;
     errno = saved_errno;
 }

@@ -74,8 +74,10 @@ static bool make_number(void) {
     return true;
 }
 
-/* Opens the store and all tables, empty. 0 or -errno. */
+/* Opens the store and all tables, empty. 0 or -errno. The number comes first: where a store is
+ * mapped, the number can be read, also in a child whose parent has come no further than that. */
 static int open_all(void) {
+    if (!make_number()) return -ENOMEM;
     int result = vv_store_open(store_directory());
     if (result < 0) return result;
     result = vv_rules_open();
@@ -86,7 +88,6 @@ static int open_all(void) {
         result = vv_nodes_open();
     }
     if (result == 0) vv_labels_open();
-    if (result == 0 && !make_number()) result = -ENOMEM;
     if (result < 0) {
         vv_store_discard();
         return result;

@@ -151,9 +151,10 @@ int vv_store_open(const char *directory) {
     return 0;
 }
 
+/* A child may be forked in between by another thread, so the address goes first. */
 void vv_store_close(void) {
-    vv_shared_file_close(&file);
     vv_store_base = NULL;
+    vv_shared_file_close(&file);
 }
 
 void vv_store_leave(void) {
@@ -162,8 +163,8 @@ void vv_store_leave(void) {
 }
 
 void vv_store_discard(void) {
-    vv_shared_file_discard(&file);
     vv_store_base = NULL;
+    vv_shared_file_discard(&file);
 }
 
 static struct vv_shared_file parent_file; /* between detach and release */

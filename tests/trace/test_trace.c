@@ -330,27 +330,58 @@ static void *start_and_stop(void *argument) {
     return NULL;
 }
 
+/* The status of a child that traces for itself. */
+static int trace_in_a_child(void) {
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        varve_trace_stop();
+        if (varve_trace_start(0) != 0) _exit(1);
+        void *block = allocate(7);
+        if (current_bytes() != 7) _exit(2);
+        varve_free(block);
+        _exit(current_bytes() == 0 ? 0 : 3);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    return status;
+}
+
 TEST(a_child_may_trace_though_its_parent_was_starting_to) {
     pthread_t thread;
     atomic_store(&moving, true);
     pthread_create(&thread, NULL, start_and_stop, NULL);
     for (int round = 0; round < 200; round++) {
-        pid_t child = fork();
-        if (child == 0) {
-            alarm(20);
-            varve_trace_stop();
-            if (varve_trace_start(0) != 0) _exit(1);
-            void *block = allocate(7);
-            if (current_bytes() != 7) _exit(2);
-            varve_free(block);
-            _exit(current_bytes() == 0 ? 0 : 3);
-        }
-        int status = -1;
-        waitpid(child, &status, 0);
-        CHECK_EQ(status, 0);
+        CHECK_EQ(trace_in_a_child(), 0);
     }
     atomic_store(&moving, false);
     pthread_join(thread, NULL);
+}
+
+static void *start_when_told(void *argument) {
+    (void)argument;
+    while (!atomic_load(&moving)) continue;
+    varve_trace_start(0);
+    return NULL;
+}
+
+/* Each round is a process that has never traced, which forks a little later in its start. */
+TEST(a_child_may_trace_though_its_parent_was_starting_for_the_first_time) {
+    for (int round = 0; round < 300; round++) {
+        pid_t parent = fork();
+        if (parent == 0) {
+            pthread_t thread;
+            pthread_create(&thread, NULL, start_when_told, NULL);
+            atomic_store(&moving, true);
+            for (volatile int spin = 0; spin < round * 100; spin++) continue;
+            int status = trace_in_a_child();
+            pthread_join(thread, NULL);
+            _exit(status == 0 ? 0 : 1);
+        }
+        int status = -1;
+        waitpid(parent, &status, 0);
+        CHECK_EQ(status, 0);
+    }
 }
 
 /* --- snapshots --- */
