@@ -10,8 +10,14 @@ bool vv_debug_on;
 
 enum { FRESH_BYTE = 0xCD, FREED_BYTE = 0xDD, GUARD_BYTE = 0xFD };
 
-/* A mark is an enum vv_api while the block is live, MARK_NONE before its first use. */
-enum { MARK_NONE = VV_API_NONE, MARK_FREED = 0x80 };
+/* While the block is live, its mark is | 0 | alignment step: 3 bits | enum vv_api: 4 bits |. Before
+ * its first use it is 0. */
+enum { MARK_FREED = 0x80, MARK_API_BITS = 4, MARK_STEP_MAX = 7 };
+_Static_assert(VV_API_COUNT <= 1 << MARK_API_BITS, "an api fits into a mark");
+
+/* Each step doubles the alignment. The first stands for all smaller ones, too, which C++ does not
+ * tell apart, and the last for all bigger ones. */
+#define STEP_0_ALIGNMENT ((size_t)16)
 
 /* In a big block this many of the bytes behind the requested ones are guarded. */
 #define GUARD_MAX_BYTES 128
@@ -32,6 +38,16 @@ static _Atomic(void *) small_blocks[SMALL_MAX_COUNT], big_blocks[BIG_MAX_COUNT];
 static struct ring small_ring = {.blocks = small_blocks, .capacity = SMALL_MAX_COUNT};
 static struct ring big_ring = {.blocks = big_blocks, .capacity = BIG_MAX_COUNT};
 static _Atomic size_t waiting_blocks, waiting_bytes;
+
+static unsigned step_of(size_t alignment) {
+    unsigned step = 0;
+    while (step < MARK_STEP_MAX && STEP_0_ALIGNMENT << step < alignment) step++;
+    return step;
+}
+
+static enum vv_api api_of(const struct vv_place *place) {
+    return (enum vv_api)(*vv_place_mark(place) & ((1u << MARK_API_BITS) - 1));
+}
 
 void vv_debug_enable(void) {
     vv_debug_on = true;
@@ -65,7 +81,7 @@ void vv_debug_allocated(const struct vv_place *place, const struct vv_request *r
     if (*mark == MARK_FREED) {
         check_still_freed(place, sizeof(void *), (struct vv_fact){VV_SITE_NONE, 0});
     }
-    *mark = (uint8_t)request->api;
+    *mark = (uint8_t)((unsigned)request->api | step_of(request->alignment) << MARK_API_BITS);
     unsigned char *bytes = place->block;
     if (!request->zeroed) memset(bytes, FRESH_BYTE, request->byte_count);
     memset(bytes + request->byte_count, GUARD_BYTE, guard_bytes(place, request->byte_count));
@@ -84,9 +100,21 @@ static int family(enum vv_api api) {
 }
 
 static void check_family(const struct vv_place *place, enum vv_api api) {
-    enum vv_api allocated_by = (enum vv_api) * vv_place_mark(place);
+    enum vv_api allocated_by = api_of(place);
     if (api == VV_API_NONE || family(allocated_by) == family(api)) return;
     vv_misuse_mismatch(place, allocated_by, api);
+}
+
+static void check_stated(const struct vv_place *place, size_t requested_bytes,
+                         struct vv_stated stated) {
+    if (stated.byte_count != 0 && stated.byte_count != requested_bytes) {
+        vv_misuse_wrong_size(place, stated.byte_count);
+    }
+    unsigned step = *vv_place_mark(place) >> MARK_API_BITS;
+    if (stated.alignment != 0 && step_of(stated.alignment) != step) {
+        vv_misuse_wrong_alignment(place, STEP_0_ALIGNMENT << step, step == MARK_STEP_MAX,
+                                  stated.alignment);
+    }
 }
 
 static bool is_carved_block(const struct vv_place *place) {
@@ -102,7 +130,7 @@ static bool guard_holds(const struct vv_place *place, size_t requested_bytes, bo
     return all_bytes_are(bytes + begin, end - begin, GUARD_BYTE);
 }
 
-void vv_debug_check_free(const struct vv_place *place, enum vv_api api, size_t stated_bytes) {
+void vv_debug_check_free(const struct vv_place *place, enum vv_api api, struct vv_stated stated) {
     if (!is_carved_block(place)) vv_misuse_invalid_free(place->block);
     struct vv_fact fact = vv_place_get_fact(place);
     if (*vv_place_mark(place) == MARK_FREED) {
@@ -110,9 +138,7 @@ void vv_debug_check_free(const struct vv_place *place, enum vv_api api, size_t s
     }
     if (fact.site == VV_SITE_NONE) vv_misuse_invalid_free(place->block);
     check_family(place, api);
-    if (stated_bytes != 0 && stated_bytes != fact.requested_bytes) {
-        vv_misuse_wrong_size(place, stated_bytes);
-    }
+    check_stated(place, fact.requested_bytes, stated);
     if (!guard_holds(place, fact.requested_bytes, api == VV_API_NONE)) {
         vv_misuse_block("write behind the end of ", place, fact, "");
     }

@@ -9,7 +9,8 @@
  * 0xFD, at least VV_DEBUG_GUARD_BYTES, which also catch what is written before the next block (the
  * byte values are those of CPython's debug hooks). A freed block waits in a quarantine before it
  * is used again; what is written to it meanwhile is found when it leaves, or at its next use.
- * The mark of a block (heap/plane.h) says which function allocated it, or that it is free. */
+ * The mark of a block (heap/plane.h) says which function allocated it and with which alignment, or
+ * that it is free. */
 #ifndef VV_HEAP_DEBUG_H
 #define VV_HEAP_DEBUG_H
 
@@ -33,9 +34,9 @@ static inline size_t vv_debug_padded_bytes(size_t byte_count) {
 void vv_debug_allocated(const struct vv_place *place, const struct vv_request *request);
 
 /* Fatal: the block is not live, was allocated by a function that does not go with `api`, has not
- * the stated size (0: unstated), or was written to behind its end. VV_API_NONE: a free that was
+ * the stated size or alignment, or was written to behind its end. VV_API_NONE: a free that was
  * deferred, by whatever function. */
-void vv_debug_check_free(const struct vv_place *place, enum vv_api api, size_t stated_bytes);
+void vv_debug_check_free(const struct vv_place *place, enum vv_api api, struct vv_stated stated);
 
 /* Fatal: the block whose usable size is asked for is not live. */
 void vv_debug_check_usable(const struct vv_place *place);

@@ -174,3 +174,19 @@ void vv_misuse_wrong_size(const struct vv_place *place, size_t stated_bytes) {
     add_site(&text, fact.site);
     vv_fatal(vv_text_end(&text));
 }
+
+void vv_misuse_wrong_alignment(const struct vv_place *place, size_t alignment, bool or_more,
+                               size_t stated_alignment) {
+    char buffer[REPORT_BYTES];
+    struct vv_text text = vv_text_in(buffer, sizeof buffer);
+    struct vv_fact fact = vv_place_get_fact(place);
+    vv_text_add(&text, "varve: aligned operator delete of ");
+    add_block(&text, place->block, bytes_of(place, fact));
+    vv_text_add(&text, " says an alignment of ");
+    vv_text_add_decimal(&text, stated_alignment);
+    vv_text_add(&text, ", not ");
+    vv_text_add_decimal(&text, alignment);
+    if (or_more) vv_text_add(&text, " or more");
+    add_site(&text, fact.site);
+    vv_fatal(vv_text_end(&text));
+}

@@ -26,4 +26,8 @@ VV_COLD _Noreturn void vv_misuse_mismatch(const struct vv_place *place, enum vv_
 /* "sized operator delete of block 0x... of N bytes says M bytes" */
 VV_COLD _Noreturn void vv_misuse_wrong_size(const struct vv_place *place, size_t stated_bytes);
 
+/* "aligned operator delete of block 0x... of N bytes says an alignment of A, not B [or more]" */
+VV_COLD _Noreturn void vv_misuse_wrong_alignment(const struct vv_place *place, size_t alignment,
+                                                 bool or_more, size_t stated_alignment);
+
 #endif

@@ -69,10 +69,10 @@ static void move_facts(struct vv_thread *thread, enum vv_lane lane, struct vv_pl
 /* --- freeing --- */
 
 static void release_entered(struct vv_thread *thread, void *block, enum vv_api api,
-                            size_t stated_bytes) {
+                            struct vv_stated stated) {
     struct vv_place place;
     if (vv_unlikely(!vv_place_find(block, &place))) vv_misuse_invalid_free(block);
-    if (vv_unlikely(vv_debug_on)) vv_debug_check_free(&place, api, stated_bytes);
+    if (vv_unlikely(vv_debug_on)) vv_debug_check_free(&place, api, stated);
     drop_facts(thread, &place);
     give_back(thread, &place);
 }
@@ -82,7 +82,7 @@ static void release_deferred(struct vv_thread *thread) {
     void *block = vv_deferred_take();
     while (block != NULL) {
         void *next = vv_deferred_next(block);
-        release_entered(thread, block, VV_API_NONE, 0);
+        release_entered(thread, block, VV_API_NONE, VV_NOTHING_STATED);
         block = next;
     }
 }
@@ -172,7 +172,7 @@ static void release_in_emergency(void *block) {
     }
 }
 
-static VV_NOINLINE void release_in_full(void *block, enum vv_api api, size_t stated_bytes,
+static VV_NOINLINE void release_in_full(void *block, enum vv_api api, struct vv_stated stated,
                                         const void *frame) {
     if (block == NULL) return;
     struct vv_thread *thread = vv_thread_enter_to_free(frame);
@@ -181,13 +181,13 @@ static VV_NOINLINE void release_in_full(void *block, enum vv_api api, size_t sta
         return;
     }
     if (vv_unlikely(vv_deferred_exist())) release_deferred(thread);
-    release_entered(thread, block, api, stated_bytes);
+    release_entered(thread, block, api, stated);
     vv_thread_leave();
 }
 
-void vv_release(void *block, enum vv_api api, size_t stated_bytes, const void *frame) {
+void vv_release(void *block, enum vv_api api, struct vv_stated stated, const void *frame) {
     if (!traced() || !vv_hooks->release_small(block)) {
-        release_in_full(block, api, stated_bytes, frame);
+        release_in_full(block, api, stated, frame);
     }
 }
 
@@ -198,7 +198,7 @@ void vv_settle_slow(struct vv_heap *heap, struct vv_pool *pool) {
 
 void vv_free_slow(void *block) {
     if (!traced() || !vv_hooks->release_small(block)) {
-        release_in_full(block, VV_API_FREE, 0, VV_FRAME());
+        release_in_full(block, VV_API_FREE, VV_NOTHING_STATED, VV_FRAME());
     }
 }
 
@@ -260,7 +260,7 @@ static void *reallocate_in_emergency(void *block, const struct vv_request *reque
 void *vv_reallocate(void *block, const struct vv_request *request) {
     if (block == NULL) return vv_allocate(request);
     if (request->byte_count == 0) {
-        vv_release(block, request->api, 0, request->frame);
+        vv_release(block, request->api, VV_NOTHING_STATED, request->frame);
         return NULL;
     }
     if (request->byte_count > PTRDIFF_MAX) return no_memory();
@@ -268,7 +268,7 @@ void *vv_reallocate(void *block, const struct vv_request *request) {
     if (vv_unlikely(thread == NULL)) return reallocate_in_emergency(block, request);
     struct vv_place place;
     if (vv_unlikely(!vv_place_find(block, &place))) vv_misuse_invalid_free(block);
-    if (vv_unlikely(vv_debug_on)) vv_debug_check_free(&place, VV_API_REALLOC, 0);
+    if (vv_unlikely(vv_debug_on)) vv_debug_check_free(&place, VV_API_REALLOC, VV_NOTHING_STATED);
     void *result = resize_in_place(thread, &place, request);
     if (result == NULL) result = move_entered(thread, &place, request);
     vv_thread_leave();

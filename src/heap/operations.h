@@ -15,9 +15,8 @@ void vv_free_slow(void *block);
 /* Serves any request. alignment is a power of two; byte_count may be too big. */
 void *vv_allocate(const struct vv_request *request);
 
-/* Frees a block through the function `api`. A sized delete says how many bytes it believes the
- * block has, other functions 0. Accepts NULL. */
-void vv_release(void *block, enum vv_api api, size_t stated_bytes, const void *frame);
+/* Frees a block through the function `api`. Accepts NULL. */
+void vv_release(void *block, enum vv_api api, struct vv_stated stated, const void *frame);
 
 /* realloc(), with the C library's rules: NULL allocates, size 0 frees and returns NULL. */
 void *vv_reallocate(void *block, const struct vv_request *request);

@@ -43,12 +43,12 @@ VV_INLINE void *operator_new(size_t size, enum vv_api api, bool nothrow) {
     return vv_likely(block != NULL) ? block : new_slow(size, VV_QUANTUM_BYTES, api, nothrow);
 }
 
-static VV_NOINLINE void delete_slow(void *block, enum vv_api api, size_t size) {
-    vv_release(block, api, size, VV_FRAME());
+static VV_NOINLINE void delete_slow(void *block, enum vv_api api, struct vv_stated stated) {
+    vv_release(block, api, stated, VV_FRAME());
 }
 
-VV_INLINE void operator_delete(void *block, enum vv_api api, size_t size) {
-    if (vv_unlikely(!vv_fast_give(block))) delete_slow(block, api, size);
+VV_INLINE void operator_delete(void *block, enum vv_api api, struct vv_stated stated) {
+    if (vv_unlikely(!vv_fast_give(block))) delete_slow(block, api, stated);
 }
 
 #define NEW(symbol, api, nothrow, ...)                                                             \
@@ -63,15 +63,15 @@ VV_INLINE void operator_delete(void *block, enum vv_api api, size_t size) {
         return new_slow(size, alignment, api, nothrow);                                            \
     }
 
-#define DELETE(symbol, api, size, ...)                                                             \
+#define DELETE(symbol, api, size, alignment, ...)                                                  \
     void delete_##symbol(void *block __VA_ARGS__) __asm__(#symbol);                                \
     EXPORT void delete_##symbol(void *block __VA_ARGS__) {                                         \
-        operator_delete(block, api, size);                                                         \
+        operator_delete(block, api, (struct vv_stated){size, alignment});                          \
     }
 
 #define NOTHROW , __attribute__((unused)) const struct nothrow *tag
 #define SIZED , size_t size
-#define ALIGNED , __attribute__((unused)) size_t alignment
+#define ALIGNED , size_t alignment
 
 NEW(_Znwm, VV_API_NEW, false)
 NEW(_Znam, VV_API_NEW_ARRAY, false)
@@ -82,15 +82,15 @@ NEW_ALIGNED(_ZnamSt11align_val_t, VV_API_NEW_ARRAY_ALIGNED, false)
 NEW_ALIGNED(_ZnwmSt11align_val_tRKSt9nothrow_t, VV_API_NEW_ALIGNED, true, NOTHROW)
 NEW_ALIGNED(_ZnamSt11align_val_tRKSt9nothrow_t, VV_API_NEW_ARRAY_ALIGNED, true, NOTHROW)
 
-DELETE(_ZdlPv, VV_API_NEW, 0)
-DELETE(_ZdaPv, VV_API_NEW_ARRAY, 0)
-DELETE(_ZdlPvRKSt9nothrow_t, VV_API_NEW, 0, NOTHROW)
-DELETE(_ZdaPvRKSt9nothrow_t, VV_API_NEW_ARRAY, 0, NOTHROW)
-DELETE(_ZdlPvm, VV_API_NEW, size, SIZED)
-DELETE(_ZdaPvm, VV_API_NEW_ARRAY, size, SIZED)
-DELETE(_ZdlPvSt11align_val_t, VV_API_NEW_ALIGNED, 0, ALIGNED)
-DELETE(_ZdaPvSt11align_val_t, VV_API_NEW_ARRAY_ALIGNED, 0, ALIGNED)
-DELETE(_ZdlPvmSt11align_val_t, VV_API_NEW_ALIGNED, size, SIZED ALIGNED)
-DELETE(_ZdaPvmSt11align_val_t, VV_API_NEW_ARRAY_ALIGNED, size, SIZED ALIGNED)
-DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, VV_API_NEW_ALIGNED, 0, ALIGNED NOTHROW)
-DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, VV_API_NEW_ARRAY_ALIGNED, 0, ALIGNED NOTHROW)
+DELETE(_ZdlPv, VV_API_NEW, 0, 0)
+DELETE(_ZdaPv, VV_API_NEW_ARRAY, 0, 0)
+DELETE(_ZdlPvRKSt9nothrow_t, VV_API_NEW, 0, 0, NOTHROW)
+DELETE(_ZdaPvRKSt9nothrow_t, VV_API_NEW_ARRAY, 0, 0, NOTHROW)
+DELETE(_ZdlPvm, VV_API_NEW, size, 0, SIZED)
+DELETE(_ZdaPvm, VV_API_NEW_ARRAY, size, 0, SIZED)
+DELETE(_ZdlPvSt11align_val_t, VV_API_NEW_ALIGNED, 0, alignment, ALIGNED)
+DELETE(_ZdaPvSt11align_val_t, VV_API_NEW_ARRAY_ALIGNED, 0, alignment, ALIGNED)
+DELETE(_ZdlPvmSt11align_val_t, VV_API_NEW_ALIGNED, size, alignment, SIZED ALIGNED)
+DELETE(_ZdaPvmSt11align_val_t, VV_API_NEW_ARRAY_ALIGNED, size, alignment, SIZED ALIGNED)
+DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, VV_API_NEW_ALIGNED, 0, alignment, ALIGNED NOTHROW)
+DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, VV_API_NEW_ARRAY_ALIGNED, 0, alignment, ALIGNED NOTHROW)

@@ -42,6 +42,14 @@ struct vv_request {
         *frame; /* frame pointer of the called function: [0] caller's rbp, [1] return address */
 };
 
+/* What a sized or aligned operator delete says of its block; 0: nothing. */
+struct vv_stated {
+    size_t byte_count;
+    size_t alignment;
+};
+
+#define VV_NOTHING_STATED ((struct vv_stated){0, 0})
+
 /* The frame of the function in which it stands; that function must not be inlined. */
 #define VV_FRAME() ((void *const *)__builtin_frame_address(0))
 

@@ -176,6 +176,29 @@ def wrong_size_in_a_sized_delete():
 
 
 @claim
+def wrong_alignment_in_an_aligned_delete():
+    for new, delete, said in ((64, 32, "32, not 64"), (64, 2048, "2048, not 64"),
+                              (1024, 4096, "4096, not 1024"), (1 << 20, 64, "64, not 2048 or more")):
+        misuse(f"void *b = operator new(24, std::align_val_t({new}));"
+               f" operator delete(hidden(b), std::align_val_t({delete}));",
+               f"varve: aligned operator delete of {BLOCK}24 bytes says an alignment of {said}")
+    program = compile_c(PRELUDE + """
+struct alignas(64) Wide { char bytes[192]; };
+struct alignas(8192) Page { char bytes[8192]; };
+int main() {
+    Wide *volatile wide = new Wide;
+    Wide *volatile several = new Wide[3];
+    Page *volatile page = new Page;
+    delete wide;
+    delete[] several;
+    delete page;
+    operator delete(hidden(operator new(10, std::align_val_t(8))), std::align_val_t(16));
+}
+""", "aligned", "-std=c++17", "-w", compiler="g++")
+    run(program, env={"LD_PRELOAD": MALLOC, "VARVE_DEBUG": "1"}).must(0)
+
+
+@claim
 def usable_size_of_something_else():
     misuse("int local; sink = (char)malloc_usable_size(hidden(&local));",
            "varve: 0x[0-9a-f]+ is not a block of varve")
