@@ -12,6 +12,7 @@
 
 #include <dlfcn.h>
 #include <limits.h>
+#include <link.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -189,8 +190,20 @@ EXPORT int malloc_info(int options, FILE *stream) {
 
 /* --- whether these are used --- */
 
-/* The library is linked such that its own references mean its own functions. */
+/* Whether it is the address of a jump to a function that is defined elsewhere: where the code of a
+ * program at a fixed address takes a function's address, it gets that of the jump in its procedure
+ * linkage table, and the symbol has this value but no section (System V ABI, AMD64 supplement,
+ * "Function Addresses"). */
+static bool is_jump(const void *address) {
+    Dl_info info;
+    void *symbol = NULL;
+    return dladdr1(address, &info, &symbol, RTLD_DL_SYMENT) != 0 && symbol != NULL &&
+           ((const ElfW(Sym) *)symbol)->st_shndx == SHN_UNDEF;
+}
+
+/* The library is linked such that its own references mean its own functions. A program without a
+ * malloc of its own is followed by the libraries that are preloaded. */
 bool vv_override_is_bypassed(void) {
-    uintptr_t used = (uintptr_t)dlsym(RTLD_DEFAULT, "malloc");
-    return used != 0 && used != (uintptr_t)malloc;
+    void *used = dlsym(RTLD_DEFAULT, "malloc");
+    return used != NULL && used != (void *)(uintptr_t)malloc && !is_jump(used);
 }
