@@ -53,6 +53,13 @@ static const char *const cxx_names[] = {
     "llvm::safe_calloc(", "llvm::safe_realloc(", "llvm::allocate_buffer(",
 };
 
+/* Words in the names of what libstdc++ and libc++ have for memory: allocators, which are in the types
+ * of containers, too; what containers call to get a node; owning pointers and functions. */
+static const char *const cxx_library_words[] = {
+    "alloc", "::_M_create", "::_M_get_node", "::_M_construct", "::__libcpp_operator_new",
+    "shared_ptr<", "make_shared<", "make_unique<", "::__shared_count<", "::function<",
+};
+
 /* The Rust library: the crates that manage memory, and of `core` what is called on their behalf. */
 static const char *const rust_paths[] = {
     "alloc::", "hashbrown::", "std::collections::", "std::alloc::", "std::sys::alloc::",
@@ -93,13 +100,13 @@ static const char *after_return_type(const char *function) {
     return name;
 }
 
-/* The insides of libstdc++ and libc++: allocators, and what containers call to get a node. */
 static bool is_inside_cxx_library(const char *function) {
     const char *name = after_return_type(function);
     if (!begins_with(name, "std::") && !begins_with(name, "__gnu_cxx::")) return false;
-    return strstr(name, "alloc") != NULL || strstr(name, "::_M_create") != NULL ||
-           strstr(name, "::_M_get_node") != NULL || strstr(name, "::_M_construct") != NULL ||
-           strstr(name, "::__libcpp_operator_new") != NULL;
+    for (size_t index = 0; index < VV_ARRAY_COUNT(cxx_library_words); index++) {
+        if (strstr(name, cxx_library_words[index]) != NULL) return true;
+    }
+    return false;
 }
 
 static bool is_rust_path(const char *path) {

@@ -31,6 +31,15 @@ TEST(the_insides_of_the_cxx_library_are_with_and_without_a_return_type) {
     CHECK(is_hidden("void std::vector<a::B, std::allocator<a::B> >::_M_realloc_insert<a::B const&>("
                     "__gnu_cxx::__normal_iterator<a::B*, std::vector<a::B> >, a::B const&)"));
     CHECK(is_hidden("std::__new_allocator<char>::allocate(unsigned long, void const*)"));
+    CHECK(is_hidden("std::shared_ptr<std::enable_if<!std::is_array<a::B>::value, a::B>::type> "
+                    "std::make_shared<a::B, int&>(int&)"));
+    CHECK(
+        is_hidden("std::__shared_count<(__gnu_cxx::_Lock_policy)2>::__shared_count<a::B*>(a::B*)"));
+    CHECK(is_hidden("std::function<void (int)>::function<load()::{lambda(int)#1}, void>(load()::"
+                    "{lambda(int)#1}&&)"));
+    CHECK(!is_hidden("std::_Function_handler<void (int), load()::{lambda(int)#1}>::_M_invoke("
+                     "std::_Any_data const&, int&&)"));
+    CHECK(!is_hidden("load(std::shared_ptr<a::B>)"));
     CHECK(!is_hidden("void load<std::allocator<int> >(int)"));
     CHECK(!is_hidden("std::vector<int, std::allocator<int> > make_vector<int>(int)"));
     CHECK(!is_hidden("load(std::allocator<int>)"));
