@@ -324,13 +324,25 @@ static const char *heading_note(const struct vv_grouping *grouping) {
     return grouping->cumulative ? ", with what it called" : "";
 }
 
+/* Where "  PLACE" begins in "FUNCTION  PLACE"; or the end. */
+static const char *place_in(const char *name) {
+    const char *place = NULL;
+    for (const char *at = name; (at = strstr(at, "  ")) != NULL; at++) place = at;
+    return place != NULL ? place : name + strlen(name);
+}
+
+/* Of what is too wide for the terminal the function is cut, and the place kept if it leaves room.
+ */
 static void print_name(FILE *out, const char *name, int used_columns) {
-    int width = columns(out);
-    if (width > 0 && width > used_columns + 20 && (int)strlen(name) > width - used_columns) {
-        fprintf(out, "%.*s...\n", width - used_columns - 3, name);
-    } else {
+    int room = columns(out) - used_columns;
+    int length = (int)strlen(name);
+    if (room <= 20 || length <= room) {
         fprintf(out, "%s\n", name);
+        return;
     }
+    const char *place = place_in(name);
+    if ((int)strlen(place) > room / 2) place = name + length;
+    fprintf(out, "%.*s...%s\n", room - (int)strlen(place) - 3, name, place);
 }
 
 static void print_stack(FILE *out, const struct vv_group *row, int indent) {

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 """varve run: exactness, names, children, threads, options. How runs end: test_run_endings.py."""
 
+import fcntl
 import glob
 import json
 import os
+import pty
 import re
+import struct
 import sys
+import termios
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
@@ -531,6 +535,36 @@ def reports_of_a_compiler_are_small_and_quick():
             varve(*command).must()
             times.append(time.monotonic() - started)
         assert min(times) < 1, times
+
+
+def on_a_terminal(columns, *words):
+    process, terminal = pty.fork()
+    if process == 0:
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        os.environ["NO_COLOR"] = "1"
+        os.execv(VARVE, ["varve", *words])
+    text = b""
+    try:
+        while part := os.read(terminal, 4096):
+            text += part
+    except OSError:  # the end, on Linux
+        pass
+    equal(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), 0)
+    return text.decode().splitlines()
+
+
+@claim
+def a_narrow_terminal_cuts_the_function_and_keeps_its_place():
+    long = "load_the_configuration_of_everything_and_then_some_more_from_the_disk"
+    source = "#include <stdlib.h>\nvoid *kept;\n" \
+             f"void {long}(void) {{ kept = malloc(1000); }}\nint main(void) {{ {long}(); }}\n"
+    record(compile_c(source, "wide", "-g"))
+    lines = on_a_terminal(80, "report", "out.varve")
+    row, = [line for line in lines if "1000 B 100.0%" in line]
+    assert re.search(r"  load_the_config\w+\.\.\.  wide\.c:3$", row), row
+    equal(len(row), 80)
+    row, = [line for line in on_a_terminal(200, "report", "out.varve") if "1000 B 100.0%" in line]
+    assert row.endswith(f"  {long}  wide.c:3"), row
 
 
 @claim
