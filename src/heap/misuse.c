@@ -162,31 +162,28 @@ void vv_misuse_mismatch(const struct vv_place *place, enum vv_api allocated_by,
     vv_fatal(vv_text_end(&text));
 }
 
+/* As much as a tail says: two numbers and a few words. */
+#define TAIL_BYTES 100
+
 void vv_misuse_wrong_size(const struct vv_place *place, size_t stated_bytes) {
-    char buffer[REPORT_BYTES];
-    struct vv_text text = vv_text_in(buffer, sizeof buffer);
-    struct vv_fact fact = vv_place_get_fact(place);
-    vv_text_add(&text, "varve: sized operator delete of ");
-    add_block(&text, place->block, bytes_of(place, fact));
-    vv_text_add(&text, " says ");
-    vv_text_add_decimal(&text, stated_bytes);
-    vv_text_add(&text, " bytes");
-    add_site(&text, fact.site);
-    vv_fatal(vv_text_end(&text));
+    char buffer[TAIL_BYTES];
+    struct vv_text tail = vv_text_in(buffer, sizeof buffer);
+    vv_text_add(&tail, " says ");
+    vv_text_add_decimal(&tail, stated_bytes);
+    vv_text_add(&tail, " bytes");
+    vv_misuse_block("sized operator delete of ", place, vv_place_get_fact(place),
+                    vv_text_end(&tail));
 }
 
 void vv_misuse_wrong_alignment(const struct vv_place *place, size_t alignment, bool or_more,
                                size_t stated_alignment) {
-    char buffer[REPORT_BYTES];
-    struct vv_text text = vv_text_in(buffer, sizeof buffer);
-    struct vv_fact fact = vv_place_get_fact(place);
-    vv_text_add(&text, "varve: aligned operator delete of ");
-    add_block(&text, place->block, bytes_of(place, fact));
-    vv_text_add(&text, " says an alignment of ");
-    vv_text_add_decimal(&text, stated_alignment);
-    vv_text_add(&text, ", not ");
-    vv_text_add_decimal(&text, alignment);
-    if (or_more) vv_text_add(&text, " or more");
-    add_site(&text, fact.site);
-    vv_fatal(vv_text_end(&text));
+    char buffer[TAIL_BYTES];
+    struct vv_text tail = vv_text_in(buffer, sizeof buffer);
+    vv_text_add(&tail, " says an alignment of ");
+    vv_text_add_decimal(&tail, stated_alignment);
+    vv_text_add(&tail, ", not ");
+    vv_text_add_decimal(&tail, alignment);
+    if (or_more) vv_text_add(&tail, " or more");
+    vv_misuse_block("aligned operator delete of ", place, vv_place_get_fact(place),
+                    vv_text_end(&tail));
 }

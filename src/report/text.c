@@ -331,8 +331,7 @@ static const char *place_in(const char *name) {
     return place != NULL ? place : name + strlen(name);
 }
 
-/* Of what is too wide for the terminal the function is cut, and the place kept if it leaves room.
- */
+/* Where a terminal is too narrow the function is cut, and the place kept if there is room. */
 static void print_name(FILE *out, const char *name, int used_columns) {
     int room = columns(out) - used_columns;
     int length = (int)strlen(name);
