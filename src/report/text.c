@@ -242,56 +242,58 @@ static const char *short_path(const char *path) {
     return strncmp(path, folder, length) == 0 && path[length] == '/' ? path + length + 1 : path;
 }
 
-static void name_function(const struct vv_frame *frame, char *text, size_t capacity) {
+/* What a row is about, and where that is; "": nowhere. */
+struct name {
+    char subject[NAME_BYTES];
+    char place[NAME_BYTES];
+};
+
+static void name_function(const struct vv_frame *frame, struct name *name) {
     if (frame->function[0] != '\0') {
-        snprintf(text, capacity, "%s", frame->function);
+        snprintf(name->subject, NAME_BYTES, "%s", frame->function);
     } else if (frame->module[0] != '\0') {
-        snprintf(text, capacity, "%s+0x%" PRIx64, base_name(frame->module), frame->address);
+        snprintf(name->subject, NAME_BYTES, "%s+0x%" PRIx64, base_name(frame->module),
+                 frame->address);
     } else {
-        snprintf(text, capacity, "0x%" PRIx64, frame->address);
+        snprintf(name->subject, NAME_BYTES, "0x%" PRIx64, frame->address);
     }
 }
 
-static void name_place(const struct vv_frame *frame, char *text, size_t capacity) {
+static void name_module(const struct vv_frame *frame, struct name *name) {
+    if (frame->module[0] == '\0') return;
+    snprintf(name->place, NAME_BYTES, "in %s", base_name(frame->module));
+}
+
+static void name_frame(const struct vv_frame *frame, struct name *name) {
+    name_function(frame, name);
     if (frame->file[0] != '\0') {
-        snprintf(text, capacity, "%s:%" PRIu32, short_path(frame->file), frame->line);
-    } else if (frame->module[0] != '\0') {
-        snprintf(text, capacity, "in %s", base_name(frame->module));
+        snprintf(name->place, NAME_BYTES, "%s:%" PRIu32, short_path(frame->file), frame->line);
     } else {
-        text[0] = '\0';
+        name_module(frame, name);
     }
 }
 
-static void name_frame(const struct vv_frame *frame, char *text, size_t capacity) {
-    char function[NAME_BYTES / 2], place[NAME_BYTES / 2];
-    name_function(frame, function, sizeof function);
-    name_place(frame, place, sizeof place);
-    snprintf(text, capacity, "%s%s%s", function, place[0] != '\0' ? "  " : "", place);
-    vv_plain_text(text, text, capacity);
-}
-
-static void name_row(enum vv_key key, const struct vv_frame *frame, char *text, size_t capacity) {
-    char function[NAME_BYTES];
+static void name_row(enum vv_key key, const struct vv_frame *frame, struct name *name) {
     switch (key) {
     case VV_KEY_FUNCTION:
-        name_function(frame, function, sizeof function);
-        snprintf(text, capacity, "%.*s%s%.200s", NAME_BYTES - 250, function,
-                 frame->module[0] != '\0' ? "  in " : "", base_name(frame->module));
+        name_function(frame, name);
+        name_module(frame, name);
         break;
     case VV_KEY_FILE:
-        snprintf(text, capacity, "%s",
+        snprintf(name->subject, NAME_BYTES, "%s",
                  frame->file[0] != '\0' ? short_path(frame->file) : base_name(frame->module));
         break;
     case VV_KEY_MODULE:
-        snprintf(text, capacity, "%s", frame->module[0] != '\0' ? frame->module : "(no module)");
+        snprintf(name->subject, NAME_BYTES, "%s",
+                 frame->module[0] != '\0' ? frame->module : "(no module)");
         break;
     case VV_KEY_THREAD:
-        snprintf(text, capacity, "%s  thread %" PRIu64, frame->function, frame->address);
+        snprintf(name->subject, NAME_BYTES, "%s", frame->function);
+        snprintf(name->place, NAME_BYTES, "thread %" PRIu64, frame->address);
         break;
-    case VV_KEY_TYPE: snprintf(text, capacity, "%s", frame->function); break;
-    default: name_frame(frame, text, capacity);
+    case VV_KEY_TYPE: snprintf(name->subject, NAME_BYTES, "%s", frame->function); break;
+    default: name_frame(frame, name);
     }
-    vv_plain_text(text, text, capacity);
 }
 
 static double percent(int64_t part, int64_t whole) {
@@ -324,38 +326,54 @@ static const char *heading_note(const struct vv_grouping *grouping) {
     return grouping->cumulative ? ", with what it called" : "";
 }
 
-/* Where "  PLACE" begins in "FUNCTION  PLACE"; or the end. */
-static const char *place_in(const char *name) {
-    const char *place = NULL;
-    for (const char *at = name; (at = strstr(at, "  ")) != NULL; at++) place = at;
-    return place != NULL ? place : name + strlen(name);
+#define ROOM_MIN_COLUMNS 20
+#define CUT "..."
+#define CUT_COLUMNS 3
+
+/* Where a terminal is too narrow: the beginning of the subject and the end of the place, which has
+ * what the subject leaves, or half. */
+static void print_cut_name(FILE *out, const struct name *name, const char *gap, int room) {
+    int subject_columns = (int)strlen(name->subject);
+    int place_columns = (int)(strlen(gap) + strlen(name->place));
+    int place_room = room - subject_columns > room / 2 ? room - subject_columns : room / 2;
+    const char *place = name->place;
+    const char *place_cut = "";
+    if (place_columns > place_room) {
+        place += place_columns - place_room + CUT_COLUMNS;
+        place_cut = CUT;
+        place_columns = place_room;
+    }
+    int subject_room = room - place_columns;
+    bool fits = subject_columns <= subject_room;
+    fprintf(out, "%.*s%s%s%s%s\n", fits ? subject_columns : subject_room - CUT_COLUMNS,
+            name->subject, fits ? "" : CUT, gap, place_cut, place);
 }
 
-/* Where a terminal is too narrow the function is cut, and the place kept if there is room. */
-static void print_name(FILE *out, const char *name, int used_columns) {
+static void print_name(FILE *out, struct name *name, int used_columns) {
+    vv_plain_text(name->subject, name->subject, NAME_BYTES);
+    vv_plain_text(name->place, name->place, NAME_BYTES);
+    const char *gap = name->place[0] != '\0' ? "  " : "";
+    size_t whole_columns = strlen(name->subject) + strlen(gap) + strlen(name->place);
     int room = columns(out) - used_columns;
-    int length = (int)strlen(name);
-    if (room <= 20 || length <= room) {
-        fprintf(out, "%s\n", name);
-        return;
+    if (room <= ROOM_MIN_COLUMNS || (int)whole_columns <= room) {
+        fprintf(out, "%s%s%s\n", name->subject, gap, name->place);
+    } else {
+        print_cut_name(out, name, gap, room);
     }
-    const char *place = place_in(name);
-    if ((int)strlen(place) > room / 2) place = name + length;
-    fprintf(out, "%.*s...%s\n", room - (int)strlen(place) - 3, name, place);
 }
 
 static void print_stack(FILE *out, const struct vv_group *row, int indent) {
-    char name[NAME_BYTES];
     for (uint32_t index = 0; index < row->stack_depth; index++) {
-        name_frame(&row->stack[index], name, sizeof name);
+        struct name name = {.place = ""};
+        name_frame(&row->stack[index], &name);
         fprintf(out, "%*s", indent, "");
-        print_name(out, name, indent);
+        print_name(out, &name, indent);
     }
 }
 
 void vv_print_rows(FILE *out, const struct vv_grouping *grouping, const struct vv_groups *groups,
                    size_t top) {
-    char size[VV_SIZE_TEXT_BYTES], name[NAME_BYTES];
+    char size[VV_SIZE_TEXT_BYTES];
     bool colours = has_colours(out);
     int64_t rest_bytes = groups->bytes;
     int64_t rest_blocks = groups->blocks;
@@ -365,11 +383,12 @@ void vv_print_rows(FILE *out, const struct vv_grouping *grouping, const struct v
     for (size_t index = 0; index < count; index++) {
         const struct vv_group *row = &groups->rows[index];
         if (row->bytes == 0 && row->blocks == 0) break;
-        name_row(grouping->key, &row->frame, name, sizeof name);
+        struct name name = {.place = ""};
+        name_row(grouping->key, &row->frame, &name);
         fprintf(out, "%s%11s%s %5.1f%% %10" PRId64 "  ", colours ? "\033[1m" : "",
                 vv_size_text(row->bytes, size), colours ? "\033[0m" : "",
                 percent(row->bytes, groups->bytes), row->blocks);
-        print_name(out, name, 31);
+        print_name(out, &name, 31);
         if (grouping->key == VV_KEY_TRACEBACK && row->stack_depth > 1) {
             struct vv_group callers = *row;
             callers.stack++;
@@ -389,7 +408,7 @@ void vv_print_rows(FILE *out, const struct vv_grouping *grouping, const struct v
 
 void vv_print_changes(FILE *out, const struct vv_grouping *grouping, const struct vv_groups *groups,
                       size_t top) {
-    char size[VV_SIZE_TEXT_BYTES], change[VV_SIZE_TEXT_BYTES], name[NAME_BYTES];
+    char size[VV_SIZE_TEXT_BYTES], change[VV_SIZE_TEXT_BYTES];
     bool colours = has_colours(out);
     fprintf(out, "%12s %12s %10s  %s, by %s\n", "change", "now", "blocks", view_heading(grouping),
             vv_key_names[grouping->key]);
@@ -404,11 +423,12 @@ void vv_print_changes(FILE *out, const struct vv_grouping *grouping, const struc
             continue;
         }
         if (shown++ >= top) continue;
-        name_row(grouping->key, &row->frame, name, sizeof name);
+        struct name name = {.place = ""};
+        name_row(grouping->key, &row->frame, &name);
         const char *colour = !colours || bytes == 0 ? "" : bytes > 0 ? "\033[31m" : "\033[32m";
         fprintf(out, "%s%12s%s %12s %+10" PRId64 "  ", colour, signed_size_text(bytes, change),
                 colour[0] != '\0' ? "\033[0m" : "", vv_size_text(row->bytes, size), blocks);
-        print_name(out, name, 39);
+        print_name(out, &name, 39);
     }
     if (shown > top) fprintf(out, "%12s %12s %10s  and %zu more\n", "", "", "", shown - top);
     if (unchanged > 0) fprintf(out, "%12s %12s %10s  %zu unchanged\n", "", "", "", unchanged);

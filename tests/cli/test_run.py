@@ -553,18 +553,37 @@ def on_a_terminal(columns, *words):
     return text.decode().splitlines()
 
 
+def row_on_a_terminal(columns, *words):
+    row, = [line for line in on_a_terminal(columns, "report", *words, "out.varve")
+            if "1000 B 100.0%" in line]
+    assert len(row) <= columns, row
+    return row
+
+
 @claim
 def a_narrow_terminal_cuts_the_function_and_keeps_its_place():
     long = "load_the_configuration_of_everything_and_then_some_more_from_the_disk"
     source = "#include <stdlib.h>\nvoid *kept;\n" \
              f"void {long}(void) {{ kept = malloc(1000); }}\nint main(void) {{ {long}(); }}\n"
     record(compile_c(source, "wide", "-g"))
-    lines = on_a_terminal(80, "report", "out.varve")
-    row, = [line for line in lines if "1000 B 100.0%" in line]
+    row = row_on_a_terminal(80)
     assert re.search(r"  load_the_config\w+\.\.\.  wide\.c:3$", row), row
     equal(len(row), 80)
-    row, = [line for line in on_a_terminal(200, "report", "out.varve") if "1000 B 100.0%" in line]
+    row = row_on_a_terminal(200)
     assert row.endswith(f"  {long}  wide.c:3"), row
+    row = row_on_a_terminal(80, "--by", "function")
+    assert row.endswith("...  in wide"), row
+
+
+@claim
+def a_narrow_terminal_shows_the_end_of_a_long_place():
+    source = "#include <stdlib.h>\nvoid *kept;\n" \
+             f"#line 77 \"/{'deep/' * 30}there.c\"\n" \
+             "int main(void) { kept = malloc(1000); }\n"
+    record(compile_c(source, "deep", "-g"))
+    row = row_on_a_terminal(80)
+    assert re.search(r"  main  \.\.\.[dep/]+/there\.c:77$", row), row
+    equal(len(row), 80)
 
 
 @claim
