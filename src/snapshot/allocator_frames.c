@@ -53,11 +53,16 @@ static const char *const cxx_names[] = {
     "llvm::safe_calloc(", "llvm::safe_realloc(", "llvm::allocate_buffer(",
 };
 
-/* Words in the names of what libstdc++ and libc++ have for memory: allocators, which are in the types
- * of containers, too; what containers call to get a node; owning pointers and functions. */
+/* Words in the names of what libstdc++ and libc++ have for memory: allocators, which are in the
+ * types of containers, too; what containers call to get a node; owning pointers and functions. */
 static const char *const cxx_library_words[] = {
     "alloc", "::_M_create", "::_M_get_node", "::_M_construct", "::__libcpp_operator_new",
-    "shared_ptr<", "make_shared<", "make_unique<", "::__shared_count<", "::function<",
+    "shared_ptr<", "::make_shared", "::make_unique", "::__shared_count<", "::function<",
+};
+
+/* And of what calls the program's functions, which are often inlined into it. */
+static const char *const cxx_caller_words[] = {
+    "::_M_invoke(", "::_M_run(", "std::__invoke", "std::invoke<",
 };
 
 /* The Rust library: the crates that manage memory, and of `core` what is called on their behalf. */
@@ -100,13 +105,18 @@ static const char *after_return_type(const char *function) {
     return name;
 }
 
+static bool contains_one(const char *text, const char *const *words, size_t count) {
+    for (size_t index = 0; index < count; index++) {
+        if (strstr(text, words[index]) != NULL) return true;
+    }
+    return false;
+}
+
 static bool is_inside_cxx_library(const char *function) {
     const char *name = after_return_type(function);
     if (!begins_with(name, "std::") && !begins_with(name, "__gnu_cxx::")) return false;
-    for (size_t index = 0; index < VV_ARRAY_COUNT(cxx_library_words); index++) {
-        if (strstr(name, cxx_library_words[index]) != NULL) return true;
-    }
-    return false;
+    return contains_one(name, cxx_library_words, VV_ARRAY_COUNT(cxx_library_words)) &&
+           !contains_one(name, cxx_caller_words, VV_ARRAY_COUNT(cxx_caller_words));
 }
 
 static bool is_rust_path(const char *path) {

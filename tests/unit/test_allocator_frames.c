@@ -37,8 +37,13 @@ TEST(the_insides_of_the_cxx_library_are_with_and_without_a_return_type) {
         is_hidden("std::__shared_count<(__gnu_cxx::_Lock_policy)2>::__shared_count<a::B*>(a::B*)"));
     CHECK(is_hidden("std::function<void (int)>::function<load()::{lambda(int)#1}, void>(load()::"
                     "{lambda(int)#1}&&)"));
-    CHECK(!is_hidden("std::_Function_handler<void (int), load()::{lambda(int)#1}>::_M_invoke("
-                     "std::_Any_data const&, int&&)"));
+    CHECK(is_hidden("std::_MakeUniq<a::B>::__single_object std::make_unique<a::B>()"));
+    CHECK(!is_hidden("std::_Function_handler<void (std::shared_ptr<a::B>), load()::{lambda(int)#1}>"
+                     "::_M_invoke(std::_Any_data const&, std::shared_ptr<a::B>&&)"));
+    CHECK(
+        !is_hidden("std::thread::_State_impl<std::thread::_Invoker<std::tuple<void (*)(std::vector"
+                   "<int, std::allocator<int> >), std::vector<int> > > >::_M_run()"));
+    CHECK(!is_hidden("void std::__invoke_impl<void, void (*)(std::shared_ptr<a::B>)>(int)"));
     CHECK(!is_hidden("load(std::shared_ptr<a::B>)"));
     CHECK(!is_hidden("void load<std::allocator<int> >(int)"));
     CHECK(!is_hidden("std::vector<int, std::allocator<int> > make_vector<int>(int)"));
