@@ -46,8 +46,8 @@ static int map_and_keep(struct vv_shared_file *file, int descriptor, size_t span
         close(descriptor);
         return -error;
     }
-    file->span_bytes = span_bytes;
     file->base = (void *)base;
+    file->span_bytes = span_bytes;
     file->usable_bytes = 0;
     file->descriptor = keep_descriptor ? moved_up(descriptor) : -1;
     if (!keep_descriptor) close(descriptor);
